@@ -1,0 +1,1 @@
+"""Adapters: each knows one technology and nothing of the engine."""

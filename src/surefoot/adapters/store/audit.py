@@ -1,0 +1,55 @@
+"""The audit record, and the marks of what was already done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from surefoot.adapters.store import tables
+from surefoot.core.audit import Entry, sealed
+from surefoot.core.errors import Conflict
+
+
+class SqlAudit:
+    """Entries in their order; each append continues the chain inside the caller's transaction."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def append(self, *, at: datetime, actor: str, action: str, subject: str, payload: Mapping[str, object]) -> Entry:
+        """Append an entry and give it."""
+        table = tables.audit
+        last = self._connection.execute(
+            sa.select(table.c.seq, table.c.digest).order_by(table.c.seq.desc()).limit(1)
+        ).one_or_none()
+        head = None if last is None else (last.seq, last.digest)
+        entry = sealed(head, at=at, actor=actor, action=action, subject=subject, payload=payload)
+        self._connection.execute(sa.insert(table).values(**{n: getattr(entry, n) for n in Entry.__slots__}))
+        return entry
+
+    def all(self) -> list[Entry]:
+        """Give all entries in order."""
+        table = tables.audit
+        rows = self._connection.execute(sa.select(table).order_by(table.c.seq)).mappings()
+        return [Entry(**row) for row in rows]
+
+
+class SqlMarks:
+    """Idempotency keys with the result of what was done under them."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def get(self, key: str) -> Mapping[str, object] | None:
+        """Give the result, if it was done."""
+        table = tables.marks
+        return self._connection.scalar(sa.select(table.c.result).where(table.c.key == key))
+
+    def add(self, key: str, result: Mapping[str, object], at: datetime) -> None:
+        """Mark as done; Conflict if it was done already (the transaction must not do it twice)."""
+        try:
+            self._connection.execute(sa.insert(tables.marks).values(key=key, result=dict(result), at=at))
+        except sa.exc.IntegrityError:
+            raise Conflict(f"{key} was already done", hint="nothing to do") from None

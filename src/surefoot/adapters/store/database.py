@@ -1,0 +1,110 @@
+"""Opening the store, and running transactions on it.
+
+One synchronous engine serves us and the workflow engine. A transaction is a plain function run in a worker thread:
+it begins with `BEGIN IMMEDIATE` when it writes, so two writers queue instead of failing late, and it cannot wait for
+anything outside while it holds the lock. What the database says is wrong comes out as an error for the operator.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import event, exc
+
+from surefoot.adapters.store import schema
+from surefoot.adapters.store.transaction import SqlTx
+from surefoot.core.errors import SurefootError, Unavailable
+
+T = TypeVar("T")
+Durability = Literal["normal", "full"]
+BUSY_TIMEOUT_S = 30
+
+
+class SqlStore:
+    """A store on one SQLAlchemy engine; implements `ports.Store`."""
+
+    def __init__(self, engine: sa.Engine, path: str | Path) -> None:
+        self.engine = engine
+        self.path = path
+
+    async def read(self, work: Callable[[SqlTx], T]) -> T:
+        """Run `work` on one consistent view."""
+        return await asyncio.to_thread(self.read_now, work)
+
+    async def write(self, work: Callable[[SqlTx], T]) -> T:
+        """Run `work` as the only writer and commit."""
+        return await asyncio.to_thread(self.write_now, work)
+
+    def read_now(self, work: Callable[[SqlTx], T]) -> T:
+        """The same as `read`, for code that has no event loop."""
+        return self._run(work, "BEGIN")
+
+    def write_now(self, work: Callable[[SqlTx], T]) -> T:
+        """The same as `write`, for code that has no event loop."""
+        return self._run(work, "BEGIN IMMEDIATE")
+
+    def _run(self, work: Callable[[SqlTx], T], begin: str) -> T:
+        with told(self.path), self.engine.connect() as connection, connection.begin():
+            connection.exec_driver_sql(begin)
+            return work(SqlTx(connection))
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self.engine.dispose()
+
+
+def open_store(path: str | Path, *, durability: Durability = "normal", upgrade: bool = True) -> SqlStore:
+    """Open the store at a path, building it or upgrading an older schema first.
+
+    Raises Unavailable when it cannot be read or written, is damaged, or was written by a newer Surefoot.
+    """
+    engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)), connect_args={"timeout": BUSY_TIMEOUT_S})
+
+    @event.listens_for(engine, "connect")
+    def connected(raw: sqlite3.Connection, _record: object) -> None:  # pyright: ignore[reportUnusedFunction]
+        # The workflow engine shares these connections and counts on implicit transactions that lock at once.
+        raw.isolation_level = "IMMEDIATE"
+        raw.execute("PRAGMA journal_mode=WAL")
+        raw.execute(f"PRAGMA synchronous={durability.upper()}")
+        raw.execute("PRAGMA foreign_keys=ON")
+
+    store = SqlStore(engine, path)
+    with told(path):
+        schema.ensure(engine, upgrade=upgrade)
+    return store
+
+
+@contextmanager
+def told(path: str | Path) -> Generator[None]:
+    """Turn what the database driver raises into words an operator can act on."""
+    try:
+        yield
+    except SurefootError:
+        raise
+    except (exc.DBAPIError, sqlite3.Error) as error:
+        message, hint = _words(str(getattr(error, "orig", error)))
+        raise Unavailable(f"the store {path} {message}", hint=hint) from error
+
+
+_SYMPTOMS: tuple[tuple[str, str, str], ...] = (
+    ("unable to open database file", "cannot be opened", "check that its directory exists and can be written"),
+    ("readonly", "cannot be written", "give yourself write access to the file and its directory"),
+    ("disk is full", "cannot grow: the disk is full", "free some space; nothing that was acknowledged is lost"),
+    ("disk I/O error", "cannot be written: the disk reports an error", "check space and health of the disk"),
+    ("not a database", "is damaged, or is no Surefoot store", "restore a backup (surefoot restore), or move it away"),
+    ("malformed", "is damaged", "restore a backup, or move it away and start anew"),
+    ("locked", "is busy: another process holds its lock", "try again; end the process that does not let go"),
+)
+
+
+def _words(problem: str) -> tuple[str, str]:
+    for sign, message, hint in _SYMPTOMS:
+        if sign in problem:
+            return message, hint
+    return f"reports: {problem.splitlines()[0]}", "run surefoot doctor"

@@ -1,0 +1,136 @@
+"""Rollouts, their reconciles, and the counts that decisions are made from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from surefoot.adapters.store import tables
+from surefoot.adapters.store.codec import dump, load
+from surefoot.adapters.store.rows import insert_or_keep, swap
+from surefoot.core.errors import Conflict, NotFound
+from surefoot.core.evidence.rollout import Stratum
+from surefoot.core.rollout.standing import Reconcile, Rollout
+
+
+class SqlRollouts:
+    """Rollouts by id; at most one per agent is active (a unique index says so)."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def add(self, rollout: Rollout) -> None:
+        """Store a new rollout; Conflict if the agent has an active one."""
+        if not insert_or_keep(self._connection, tables.rollouts, [_row(rollout)]):
+            raise Conflict(
+                f"agent {rollout.agent!r} already has a rollout in progress",
+                hint="let it end, or end it: surefoot rollback AGENT",
+            )
+
+    def get(self, rollout_id: str) -> Rollout:
+        """Give a rollout."""
+        table = tables.rollouts
+        row = self._connection.execute(sa.select(table.c.document).where(table.c.id == rollout_id)).one_or_none()
+        if row is None:
+            raise NotFound(f"there is no rollout {rollout_id!r}", hint="surefoot rollout list AGENT shows them")
+        return load(Rollout, row.document)
+
+    def active(self, agent: str) -> Rollout | None:
+        """Give the rollout in progress, if there is one."""
+        table = tables.rollouts
+        query = sa.select(table.c.document).where(table.c.agent == agent, table.c.active)
+        row = self._connection.execute(query).one_or_none()
+        return None if row is None else load(Rollout, row.document)
+
+    def all(self, agent: str) -> list[Rollout]:
+        """Give all rollouts of an agent, oldest first."""
+        table = tables.rollouts
+        query = sa.select(table.c.document).where(table.c.agent == agent).order_by(table.c.started_at, table.c.id)
+        return [load(Rollout, row.document) for row in self._connection.execute(query)]
+
+    def swap(self, rollout: Rollout) -> Rollout:
+        """Write a rollout over the revision it was read at: a zombie cannot act twice."""
+        after = replace(rollout, revision=rollout.revision + 1)
+        what = f"rollout {rollout.id}"
+        swap(self._connection, tables.rollouts, what, tables.rollouts.c.id == rollout.id, rollout.revision, _row(after))
+        return after
+
+    def strata(self, rollout_id: str) -> list[Stratum]:
+        """Count labels by epoch, arm and outcome; one per unit, that of its earliest labelled request."""
+        cells: dict[tuple[int, float], dict[str, int]] = {}
+        for row in self._connection.execute(_LABELS, {"rollout": rollout_id}):
+            cell = cells.setdefault((row.epoch, row.weight_percent), {})
+            cell[f"{row.arm}_{'failures' if row.verdict == 'failure' else 'successes'}"] = row.n
+        return [Stratum(epoch=e, weight_percent=w, **counts) for (e, w), counts in sorted(cells.items())]
+
+    def assigned(self, rollout_id: str) -> list[tuple[int, float, int, int]]:
+        """Count pinned units by epoch: (epoch, weight percent, challenger units, incumbent units)."""
+        table = tables.pins
+        query = (
+            sa.select(
+                table.c.epoch,
+                table.c.weight_percent,
+                sa.func.sum(sa.case((table.c.arm == "challenger", 1), else_=0)),
+                sa.func.sum(sa.case((table.c.arm == "challenger", 0), else_=1)),
+            )
+            .where(table.c.rollout == rollout_id)
+            .group_by(table.c.epoch, table.c.weight_percent)
+            .order_by(table.c.epoch)
+        )
+        return [(row[0], row[1], int(row[2]), int(row[3])) for row in self._connection.execute(query)]
+
+    def violations(self, rollout_id: str) -> int:
+        """Count zero-tolerance events of the challenger."""
+        table = tables.violations
+        return self._connection.scalar(sa.select(sa.func.count()).where(table.c.rollout == rollout_id)) or 0
+
+    def violated(self, rollout_id: str, trace_id: str, what: str, at: datetime) -> None:
+        """Append a zero-tolerance event."""
+        row = {"rollout": rollout_id, "trace_id": trace_id, "what": what, "at": at}
+        self._connection.execute(sa.insert(tables.violations).values(**row))
+
+    def record(self, reconcile: Reconcile) -> None:
+        """Append a reconcile."""
+        self._connection.execute(sa.insert(tables.reconciles).values(
+            rollout=reconcile.rollout, seq=reconcile.seq, at=reconcile.at, document=dump(reconcile)
+        ))  # fmt: skip
+
+    def history(self, rollout_id: str) -> list[Reconcile]:
+        """Give all reconciles in order."""
+        table = tables.reconciles
+        query = sa.select(table.c.document).where(table.c.rollout == rollout_id).order_by(table.c.seq)
+        return [load(Reconcile, row.document) for row in self._connection.execute(query)]
+
+
+_CLOSED = frozenset({"promoted", "closed", "rolled_back", "inconclusive", "aborted"})
+
+# The label of a request is its latest known outcome; the label of a unit is that of its earliest labelled request.
+_LABELS = sa.text("""
+    WITH labelled AS (
+        SELECT t.unit AS unit, o.verdict AS verdict,
+               ROW_NUMBER() OVER (PARTITION BY t.unit ORDER BY t.at, t.id) AS nth
+        FROM traces t
+        JOIN outcomes o ON o.seq = (
+            SELECT MAX(x.seq) FROM outcomes x WHERE x.trace_id = t.id AND x.verdict <> 'unknown'
+        )
+        WHERE t.rollout = :rollout
+    )
+    SELECT p.epoch AS epoch, p.weight_percent AS weight_percent, p.arm AS arm, l.verdict AS verdict, COUNT(*) AS n
+    FROM labelled l JOIN pins p ON p.rollout = :rollout AND p.unit = l.unit
+    WHERE l.nth = 1
+    GROUP BY p.epoch, p.weight_percent, p.arm, l.verdict
+""")
+
+
+def _row(rollout: Rollout) -> dict[str, object]:
+    return {
+        "id": rollout.id,
+        "agent": rollout.agent,
+        "state": rollout.state,
+        "active": rollout.state not in _CLOSED,
+        "revision": rollout.revision,
+        "started_at": rollout.started_at,
+        "document": dump(rollout),
+    }

@@ -1,0 +1,64 @@
+"""The schema's age: build it, upgrade it, or say why it cannot be used.
+
+An older store is copied beside itself before it is upgraded, so that even a failed upgrade loses nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from surefoot.core.errors import Unavailable
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def ensure(engine: sa.Engine, *, upgrade: bool = True) -> None:
+    """Bring the store to the newest schema; Unavailable if it is newer than this Surefoot, or old and not allowed."""
+    script = ScriptDirectory.from_config(_config())
+    head = script.get_current_head()
+    with engine.connect() as connection:
+        current = MigrationContext.configure(connection).get_current_revision()
+    if current == head:
+        return
+    if current is not None and current not in {revision.revision for revision in script.walk_revisions()}:
+        raise Unavailable(
+            f"the store was written by a newer Surefoot (schema {current}, this one knows {head})",
+            hint="upgrade Surefoot, or open another store",
+        )
+    if current is not None and not upgrade:
+        raise Unavailable(f"the store has the older schema {current}", hint="run surefoot db upgrade first")
+    if current is not None:
+        _copy_beside(engine, current)
+    migrate_to(engine, str(head))
+
+
+def migrate_to(engine: sa.Engine, revision: str) -> None:
+    """Build or upgrade the schema to just this revision, in one transaction (of two at once, one waits)."""
+    config = _config()
+    with engine.connect() as connection, connection.begin():
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return config
+
+
+def _copy_beside(engine: sa.Engine, revision: str) -> None:
+    """Keep a copy of an older store."""
+    copy = Path(f"{engine.url.database}.before-{revision}-upgrade")
+    if not copy.exists():
+        raw = engine.raw_connection()
+        try:
+            raw.cursor().execute("VACUUM INTO ?", (str(copy),))
+        finally:
+            raw.close()

@@ -1,0 +1,150 @@
+"""Traces with their pins, outcomes, and the failures that follow from them. Everything here is appended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+import sqlalchemy as sa
+
+from surefoot.adapters.store import tables
+from surefoot.adapters.store.rows import insert_or_keep
+from surefoot.core.backlog import Failure
+from surefoot.core.errors import NotFound
+from surefoot.core.score import Outcome, normal
+from surefoot.core.trace import Pin, Trace
+from surefoot.ports.store import Verdicts
+
+
+class SqlTraces:
+    """Traces by id; pins by rollout and unit."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def add(self, trace: Trace) -> None:
+        """Append a trace."""
+        self._connection.execute(sa.insert(tables.traces).values(**_row(trace), cased=False))
+
+    def get(self, trace_id: str) -> Trace:
+        """Give a trace; NotFound if nobody recorded it."""
+        table = tables.traces
+        row = self._connection.execute(sa.select(table).where(table.c.id == trace_id)).mappings().one_or_none()
+        if row is None:
+            raise NotFound(f"there is no trace {trace_id!r}", hint="every answer carries the id of its trace")
+        return _trace(row)
+
+    def pinned(self, rollout: str, unit: str) -> Pin | None:
+        """Give what a unit was given at its first request, if it was seen before."""
+        table = tables.pins
+        query = sa.select(table).where(table.c.rollout == rollout, table.c.unit == unit)
+        row = self._connection.execute(query).mappings().one_or_none()
+        return None if row is None else Pin(**row)
+
+    def pin(self, pin: Pin) -> Pin:
+        """Keep a pin unless the unit has one; give the one that stands."""
+        insert_or_keep(self._connection, tables.pins, [asdict(pin)])
+        return self.pinned(pin.rollout, pin.unit) or pin
+
+    def uncased(self, agent: str, limit: int) -> list[tuple[Trace, Outcome]]:
+        """Give traces whose latest expectation is known and which are not sorted into cases yet, oldest first."""
+        traces, outcomes = tables.traces, tables.outcomes
+        latest = (
+            sa.select(outcomes.c.trace_id, sa.func.max(outcomes.c.seq).label("seq"))
+            .where(outcomes.c.expected != "")
+            .group_by(outcomes.c.trace_id)
+            .subquery()
+        )
+        query = (
+            sa.select(traces, *(outcomes.c[name].label(f"o_{name}") for name in _OUTCOME))
+            .join(latest, latest.c.trace_id == traces.c.id)
+            .join(outcomes, outcomes.c.seq == latest.c.seq)
+            .where(traces.c.agent == agent, traces.c.cased.is_(False))
+            .order_by(traces.c.at, traces.c.id)
+            .limit(limit)
+        )
+        rows = self._connection.execute(query).mappings()
+        return [(_trace(row), Outcome(**{name: row[f"o_{name}"] for name in _OUTCOME})) for row in rows]
+
+    def cased(self, trace_ids: Iterable[str]) -> None:
+        """Mark traces as sorted into cases."""
+        ids = [{"b_id": trace_id} for trace_id in trace_ids]
+        if ids:
+            table = tables.traces
+            self._connection.execute(sa.update(table).where(table.c.id == sa.bindparam("b_id")).values(cased=True), ids)
+
+
+class SqlOutcomes:
+    """Outcomes, appended; a failure gets a row of its own with what was asked and answered."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def add(self, outcome: Outcome) -> None:
+        """Append an outcome, and a failure if it is one."""
+        self._connection.execute(sa.insert(tables.outcomes).values(**{n: getattr(outcome, n) for n in _OUTCOME}))
+        if outcome.verdict == "failure":
+            trace = SqlTraces(self._connection).get(outcome.trace_id)
+            self._connection.execute(sa.insert(tables.failures).values(
+                agent=trace.agent, version=trace.version, trace_id=trace.id, input=trace.input,
+                predicted=normal(trace.output), expected=outcome.expected.strip(), source=trace.source,
+                slices=dict(trace.slices), at=outcome.at,
+            ))  # fmt: skip
+
+    def of(self, trace_id: str) -> list[Outcome]:
+        """Give all outcomes of a trace in the order of their arrival."""
+        table = tables.outcomes
+        query = sa.select(table).where(table.c.trace_id == trace_id).order_by(table.c.seq)
+        rows = self._connection.execute(query).mappings()
+        return [Outcome(**{name: row[name] for name in _OUTCOME}) for row in rows]
+
+    def failures(self, agent: str, *, limit: int) -> list[Failure]:
+        """Give the last failures that no later outcome corrected, newest first, one per trace."""
+        failures = tables.failures
+        latest = _latest_known()
+        newest = sa.select(sa.func.max(failures.c.seq)).where(failures.c.agent == agent).group_by(failures.c.trace_id)
+        query = (
+            sa.select(failures)
+            .join(latest, latest.c.trace_id == failures.c.trace_id)
+            .where(failures.c.agent == agent, latest.c.verdict == "failure", failures.c.seq.in_(newest))
+            .order_by(failures.c.seq.desc())
+            .limit(limit)
+        )
+        return [_failure(row) for row in self._connection.execute(query).mappings()]
+
+    def labelled(self, agent: str, *, version: int | None = None) -> Verdicts:
+        """Count traces by the outcome that counts for them; unknown are those without one."""
+        traces, latest = tables.traces, _latest_known()
+        verdict = sa.func.coalesce(latest.c.verdict, "unknown")
+        query = (
+            sa.select(verdict.label("verdict"), sa.func.count().label("n"))
+            .select_from(traces.outerjoin(latest, latest.c.trace_id == traces.c.id))
+            .where(traces.c.agent == agent, sa.true() if version is None else traces.c.version == version)
+            .group_by(verdict)
+        )
+        return Verdicts(**{row.verdict: row.n for row in self._connection.execute(query)})
+
+
+_OUTCOME = ("trace_id", "verdict", "score", "expected", "feedback", "source", "at")
+
+
+def _latest_known() -> sa.Subquery:
+    """The outcome that counts for each trace: the last one that is not unknown."""
+    table = tables.outcomes
+    last = (
+        sa.select(sa.func.max(table.c.seq)).where(table.c.verdict != "unknown").group_by(table.c.trace_id)
+    )  # fmt: skip
+    return sa.select(table.c.trace_id, table.c.verdict).where(table.c.seq.in_(last)).subquery()
+
+
+def _row(trace: Trace) -> dict[str, Any]:
+    return {name: getattr(trace, name) for name in Trace.__slots__} | {"slices": dict(trace.slices)}
+
+
+def _trace(row: sa.RowMapping) -> Trace:
+    return Trace(**{name: row[name] for name in Trace.__slots__})
+
+
+def _failure(row: sa.RowMapping) -> Failure:
+    return Failure(id=row["seq"], **{name: row[name] for name in Failure.__slots__ if name != "id"})

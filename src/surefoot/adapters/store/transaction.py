@@ -1,0 +1,92 @@
+"""All nouns of the store on one open connection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from surefoot.adapters.store.agents import SqlAgents, SqlVersions
+from surefoot.adapters.store.approvals import SqlApprovals
+from surefoot.adapters.store.audit import SqlAudit, SqlMarks
+from surefoot.adapters.store.cases import SqlCases, SqlScores
+from surefoot.adapters.store.executors import SqlExecutors
+from surefoot.adapters.store.ledgers import SqlLedgers
+from surefoot.adapters.store.levers import SqlDrafts, SqlLessons, SqlLevers, SqlLooks, SqlProposals
+from surefoot.adapters.store.rollouts import SqlRollouts
+from surefoot.adapters.store.traces import SqlOutcomes, SqlTraces
+
+
+@dataclass(frozen=True, slots=True)
+class SqlTx:
+    """One transaction; implements `ports.Tx`."""
+
+    connection: sa.Connection
+
+    @property
+    def agents(self) -> SqlAgents:
+        return SqlAgents(self.connection)
+
+    @property
+    def versions(self) -> SqlVersions:
+        return SqlVersions(self.connection)
+
+    @property
+    def traces(self) -> SqlTraces:
+        return SqlTraces(self.connection)
+
+    @property
+    def outcomes(self) -> SqlOutcomes:
+        return SqlOutcomes(self.connection)
+
+    @property
+    def cases(self) -> SqlCases:
+        return SqlCases(self.connection)
+
+    @property
+    def levers(self) -> SqlLevers:
+        return SqlLevers(self.connection)
+
+    @property
+    def proposals(self) -> SqlProposals:
+        return SqlProposals(self.connection)
+
+    @property
+    def scores(self) -> SqlScores:
+        return SqlScores(self.connection)
+
+    @property
+    def drafts(self) -> SqlDrafts:
+        return SqlDrafts(self.connection)
+
+    @property
+    def looks(self) -> SqlLooks:
+        return SqlLooks(self.connection)
+
+    @property
+    def rollouts(self) -> SqlRollouts:
+        return SqlRollouts(self.connection)
+
+    @property
+    def approvals(self) -> SqlApprovals:
+        return SqlApprovals(self.connection)
+
+    @property
+    def lessons(self) -> SqlLessons:
+        return SqlLessons(self.connection)
+
+    @property
+    def ledgers(self) -> SqlLedgers:
+        return SqlLedgers(self.connection)
+
+    @property
+    def audit(self) -> SqlAudit:
+        return SqlAudit(self.connection)
+
+    @property
+    def marks(self) -> SqlMarks:
+        return SqlMarks(self.connection)
+
+    @property
+    def executors(self) -> SqlExecutors:
+        return SqlExecutors(self.connection)

@@ -1,0 +1,371 @@
+"""Commands on agents and their versions: init, agents, versions, show, diff."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from surefoot.cli.desk import Desk, command
+
+if TYPE_CHECKING:
+    from surefoot.app import App
+    from surefoot.cli.screen import Screen
+    from surefoot.core.agent import Agent, Habits
+    from surefoot.core.diff import Change
+    from surefoot.core.genome import Genome
+    from surefoot.core.version import Version
+    from surefoot.engine.inspect import Overview
+
+AgentName = Annotated[str, typer.Argument(metavar="AGENT", help="the agent's name")]
+Autonomy = Literal["report_only", "propose", "canary", "auto"]
+Stakes = Literal["normal", "high"]
+TOML = """\
+# Surefoot's settings. Every key may be left out; docs/reference/configuration.md lists them all.
+
+{store}
+# "full" survives power loss, at a disk flush per write.
+# durability = "normal"
+
+# A model of your own: any endpoint that speaks OpenAI's protocol. Use it with `surefoot init NAME --model small`.
+# [models.small]
+# model = "qwen3:8b"
+# base_url = "http://127.0.0.1:11434/v1"
+# api_key_env = "MY_KEY"       # the variable that holds the key, never the key itself
+# price_in = 0.0               # USD per million tokens
+# price_out = 0.0
+
+# Lets that model write the proposals: `surefoot init NAME --improver reflect`. (Top-level key: keep it above [models].)
+# improver_model = "small"
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    command(app, "init", section="Start", keys="agent live genome labels model improver store settings next[]")(init)
+    command(app, "agents", section="Look", keys="agents[]: name live state tick model improver labels cases requests "
+            "successes failures unknown draft rollout weight_percent waits[] created_at")(agents)  # fmt: skip
+    command(app, "versions", section="Look", keys="agent live versions[]: number state parent author rationale genome "
+            "created_at live; lineage[]: version at by why")(versions)  # fmt: skip
+    command(app, "show", section="Look", keys="agent name version blocks[] digest locked_digest prompt live tick stopped "
+            "model improver labels draft rollout cases files")(show)  # fmt: skip
+    command(app, "diff", section="Look", keys="agent before after changes[]: id kind lines[] before after")(diff)
+
+
+async def init(
+    desk: Desk,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="lower-case letters, digits, '-' and '_'")],
+    labels: Annotated[str, typer.Option(metavar="A,B,C", help="the labels it may answer with")] = "",
+    source: Annotated[Path | None, typer.Option("--from", metavar="DIR", help="read the genome from a directory")] = None,
+    task: Annotated[str, typer.Option(help="what it is to do, in a sentence (with --labels)")] = "",
+    model: Annotated[str, typer.Option(help="local-lexical, openai:MODEL, or a name under [models]")] = "local-lexical",
+    improver: Annotated[str, typer.Option(help="who writes proposals: lexical (no model) or reflect")] = "lexical",
+    autonomy: Annotated[Autonomy, typer.Option(help="what the loop may do without a person")] = "canary",
+    stakes: Annotated[Stakes, typer.Option(help="high: reports only")] = "normal",
+    min_failures: Annotated[int, typer.Option(min=1, help="failures before anything is proposed")] = 20,
+    min_sources: Annotated[int, typer.Option(min=1, help="distinct sources of them (1: a single tenant)")] = 5,
+    tick_calls: Annotated[int | None, typer.Option(min=0, help="model calls a tick may make")] = None,
+    tick_usd: Annotated[float | None, typer.Option(min=0, help="US dollars a tick may spend")] = None,
+    day_usd: Annotated[float | None, typer.Option(min=0, help="US dollars a day may cost")] = None,
+    by: Annotated[str, typer.Option(metavar="NAME", help="who creates it (default: your login)")] = "",
+) -> None:
+    """Create an agent, whose version 1 is live at once.
+
+    Give its labels for a classification agent, or a directory with agent.toml. Writes a surefoot.toml where there is none.
+    """
+    from dataclasses import replace
+
+    from surefoot.core.agent import Habits
+    from surefoot.core.budget import Budget
+    from surefoot.core.policy import Policy
+    from surefoot.engine.register import create_agent
+
+    answers = tuple(label.strip() for label in labels.split(",") if label.strip())
+    genome = _first_genome(answers, source, task)
+    usual = Habits()
+    habits = replace(
+        usual, model=model, improver=improver,
+        tick_budget=Budget(calls=usual.tick_budget.calls if tick_calls is None else tick_calls,
+                           usd=usual.tick_budget.usd if tick_usd is None else tick_usd),
+        day_budget=Budget(usd=usual.day_budget.usd if day_usd is None else day_usd),
+    )  # fmt: skip
+    policy = Policy(autonomy=autonomy, stakes=stakes, min_failures=min_failures, min_sources=min_sources)
+    with desk.app(create=True) as app:
+        _check_names(app, habits)
+        agent = await create_agent(
+            app.ports, name, genome, by=by or _login(), labels=answers, policy=policy, habits=habits
+        )
+        store = app.settings.store
+    wrote = _settings_file(desk, store)
+    following = _next_steps(agent, bool(answers))
+    document = {
+        "agent": name, "live": 1, "genome": genome.digest, "labels": list(answers), "model": model,
+        "improver": improver, "store": store, "settings": wrote, "next": following,
+    }  # fmt: skip
+
+    def page(screen: Screen) -> None:
+        screen.line(f"agent {name} is created; v1 is live in {store}", "green")
+        if wrote:
+            screen.note(f"wrote {wrote}")
+        screen.line("next:")
+        for step in following:
+            screen.line(f"  {step}")
+
+    desk.give(document, page)
+
+
+def _first_genome(labels: tuple[str, ...], source: Path | None, task: str) -> Genome:
+    from surefoot.core.errors import Invalid
+    from surefoot.core.starter import DEFAULT_TASK, starting_genome
+
+    if source is not None:
+        if task:
+            raise Invalid("--task goes with --labels, not with --from", hint="write the task into the directory")
+        return read_genome(source)
+    if not labels:
+        raise Invalid("a new agent needs labels or a genome", hint="give --labels a,b,c or --from DIR")
+    return starting_genome(labels, task=task or DEFAULT_TASK)
+
+
+def read_genome(directory: Path) -> Genome:
+    """Read the directory form of a genome."""
+    from surefoot.core.errors import Invalid, NotFound
+    from surefoot.core.folder import from_files
+
+    if not directory.is_dir():
+        raise NotFound(f"there is no directory {directory}", hint="surefoot show AGENT --files DIR writes one")
+    paths = [path for path in sorted(directory.rglob("*")) if path.is_file() and path.suffix in (".toml", ".md")]
+    files: dict[str, str] = {}
+    for path in paths:
+        try:
+            files[path.relative_to(directory).as_posix()] = path.read_bytes().decode()
+        except UnicodeDecodeError:
+            raise Invalid(f"{path} is not UTF-8 text", hint="save it as UTF-8") from None
+    try:
+        return from_files(files)
+    except Invalid as problem:
+        raise Invalid(f"{directory}: {problem.message}", hint=problem.hint) from None
+
+
+def write_genome(directory: Path, genome: Genome) -> list[str]:
+    """Write the directory form of a genome; Conflict when another one is there."""
+    from surefoot.core.errors import Conflict
+    from surefoot.core.folder import to_files
+
+    if directory.exists() and any(directory.iterdir()):
+        raise Conflict(f"{directory} is not empty", hint="name a new directory, or empty this one")
+    written: list[str] = []
+    for name, text in to_files(genome).items():
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode())
+        written.append(str(path))
+    return written
+
+
+def _check_names(app: App, habits: Habits) -> None:
+    """Find out now, not in the first tick, that a model or an improver does not exist."""
+    app.ports.model_named(habits.model)
+    app.ports.improver_named(habits.improver)
+
+
+def _login() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # no name for this user id
+        return "operator"
+
+
+def _settings_file(desk: Desk, store: Path) -> str:
+    """Write surefoot.toml unless there is one; a directory that cannot be written is only remarked."""
+    import json
+
+    from surefoot.config import DEFAULT_STORE, FILE
+
+    path = Path(FILE)
+    if path.exists():
+        return ""
+    line = f"store = {json.dumps(str(store))}"
+    try:
+        path.write_text(TOML.format(store=f"# {line}" if store == DEFAULT_STORE else line), encoding="utf-8")
+    except OSError as error:
+        desk.remark(f"note: {FILE} was not written ({error.strerror})")
+        return ""
+    return str(path)
+
+
+def _next_steps(agent: Agent, labelled: bool) -> list[str]:
+    say = " --expected LABEL" if labelled else " --verdict success|failure"
+    return [
+        f'surefoot ask {agent.name} "some text"      asks it, and prints the id of the trace',
+        f"surefoot outcome TRACE{say}      says what would have been right",
+        f"surefoot import {agent.name} FILE.jsonl --as traffic      serves and labels a whole file",
+        f"surefoot loop {agent.name}      improves it from what went wrong",
+    ]
+
+
+async def agents(desk: Desk) -> None:
+    """List the agents of this store."""
+    from surefoot.engine.inspect import overview
+
+    with desk.app() as app:
+        found = await overview(app.ports)
+
+    def page(screen: Screen) -> None:
+        from surefoot.cli.screen import percent
+
+        if not found:
+            screen.note("no agent yet: surefoot init NAME creates one")
+            return
+        rows: list[tuple[object, ...]] = []
+        for one in found:
+            known = one.verdicts.success + one.verdicts.failure
+            rows.append((
+                one.agent.name, f"v{one.agent.live}", "stopped" if one.agent.stopped else "running", one.agent.tick,
+                known + one.verdicts.unknown, percent(one.verdicts.failure / known if known else None),
+                len(one.draft.accepted), _rolling(one), ", ".join(one.waits) or "-", one.agent.habits.model,
+            ))  # fmt: skip
+        screen.table(("agent", "live", "state", "ticks", "requests", "failing", "draft", "rollout", "waits for a person",
+                      "model"), rows)  # fmt: skip
+
+    desk.give({"agents": [_summary(one) for one in found]}, page)
+
+
+def _rolling(one: Overview) -> str:
+    rollout = one.rollout
+    return "-" if rollout is None else f"v{rollout.challenger} {rollout.state} {rollout.weight_percent:g} %"
+
+
+def _summary(one: Overview) -> dict[str, Any]:
+    agent, rollout = one.agent, one.rollout
+    return {
+        "name": agent.name, "live": agent.live, "state": "stopped" if agent.stopped else "running", "tick": agent.tick,
+        "model": agent.habits.model, "improver": agent.habits.improver, "labels": list(agent.labels),
+        "cases": dict(one.cases), "requests": one.verdicts.success + one.verdicts.failure + one.verdicts.unknown,
+        "successes": one.verdicts.success, "failures": one.verdicts.failure, "unknown": one.verdicts.unknown,
+        "draft": len(one.draft.accepted), "rollout": rollout.id if rollout else None,
+        "weight_percent": rollout.weight_percent if rollout else None, "waits": list(one.waits),
+        "created_at": agent.created_at,
+    }  # fmt: skip
+
+
+async def versions(desk: Desk, agent: AgentName) -> None:
+    """List an agent's versions, and which one was live when and why."""
+    from surefoot.engine.inspect import agent_named
+
+    with desk.app() as app:
+        record = await agent_named(app.ports, agent)
+        found, lineage = await app.store.read(lambda tx: (tx.versions.all(agent), tx.agents.lineage(agent)))
+
+    def page(screen: Screen) -> None:
+        from surefoot.cli.screen import short, when
+
+        screen.table(("", "version", "state", "parent", "created", "author", "why"), (
+            ("*" if one.number == record.live else "", one.label, one.state, f"v{one.parent}" if one.parent else "-",
+             when(one.created_at), one.author, short(one.rationale, 70))
+            for one in found
+        ), wide="why")  # fmt: skip
+        screen.line()
+        screen.title("live since")
+        screen.table(("at", "version", "by", "why"), (
+            (when(at), f"v{number}", by, short(why)) for number, at, by, why in lineage
+        ), wide="why")  # fmt: skip
+
+    desk.give({
+        "agent": agent, "live": record.live,
+        "versions": [_version(one) | {"live": one.number == record.live} for one in found],
+        "lineage": [{"version": number, "at": at, "by": by, "why": why} for number, at, by, why in lineage],
+    }, page)  # fmt: skip
+
+
+def _version(one: Version) -> dict[str, Any]:
+    return {
+        "number": one.number, "state": one.state, "parent": one.parent, "author": one.author,
+        "rationale": one.rationale, "genome": one.genome, "created_at": one.created_at,
+    }  # fmt: skip
+
+
+async def show(
+    desk: Desk,
+    agent: AgentName,
+    version: Annotated[str, typer.Argument(metavar="[VERSION]", help="3, v3, live or draft")] = "live",
+    files: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="write the genome there, to edit it and `surefoot propose` it")
+    ] = None,
+) -> None:
+    """Show what an agent is made of: the blocks of a version, and where the agent stands."""
+    from surefoot.core.genome import render
+    from surefoot.engine.inspect import agent_named, glance, picture
+
+    with desk.app() as app:
+        await agent_named(app.ports, agent)
+        seen, one = await picture(app.ports, agent, version), await glance(app.ports, agent)
+    written = write_genome(files, seen.genome) if files is not None else []
+
+    def page(screen: Screen) -> None:
+        _standing(screen, one)
+        screen.line()
+        screen.title(f"{agent} {seen.name}" + (f" ({seen.version.state})" if seen.version else ""))
+        for block in seen.genome.blocks:
+            traits = [block.kind, "locked" if block.locked else "editable", *(["pinned"] if block.pinned else [])]
+            traits += [f"where {name} = {value}" for name, value in block.applies_to]
+            screen.line(f"[{block.id}] {', '.join(traits)}", "yellow" if block.locked else "cyan")
+            screen.line(f"{block.text}\n-> {block.answer}" if block.answer else block.text)
+        for path in written:
+            screen.note(f"wrote {path}")
+
+    summary = _summary(one)
+    desk.give({
+        "agent": agent, "name": seen.name, "version": _version(seen.version) if seen.version else None,
+        "blocks": seen.genome.document(), "digest": seen.genome.digest, "locked_digest": seen.genome.locked_digest,
+        "prompt": render(seen.genome), "stopped": one.agent.stopped, "files": written,
+        **{key: summary[key] for key in ("live", "tick", "model", "improver", "labels", "draft", "rollout", "cases")},
+    }, page)  # fmt: skip
+
+
+def _standing(screen: Screen, one: Overview) -> None:
+    agent = one.agent
+    screen.fields((
+        ("agent", f"{agent.name}{' (stopped)' if agent.stopped else ''}"), ("live", f"v{agent.live}"),
+        ("model", agent.habits.model), ("improver", agent.habits.improver), ("labels", ", ".join(agent.labels)),
+        ("ticks", agent.tick), ("draft", f"{len(one.draft.accepted)} accepted lever(s), {len(one.draft.edits)} edit(s)"),
+        ("rollout", _rolling(one)), ("waits", ", ".join(one.waits)),
+        ("cases", ", ".join(f"{split} {count}" for split, count in one.cases.items())),
+    ))  # fmt: skip
+
+
+async def diff(
+    desk: Desk,
+    agent: AgentName,
+    a: Annotated[str, typer.Argument(metavar="A", help="3, v3, live or draft")],
+    b: Annotated[str, typer.Argument(metavar="[B]", help="without it: what A changed against its parent")] = "",
+) -> None:
+    """Show the difference between two versions, block by block."""
+    from surefoot.core.diff import changes
+    from surefoot.engine.inspect import agent_named, base_of, picture
+
+    with desk.app() as app:
+        await agent_named(app.ports, agent)
+        first, second = (a, b) if b else (await base_of(app.ports, agent, a), a)
+        before, after = await picture(app.ports, agent, first), await picture(app.ports, agent, second)
+    found = changes(before.genome, after.genome)
+
+    def page(screen: Screen) -> None:
+        screen.note(f"{agent}: from {before.name} to {after.name}")
+        screen.changes(found)
+
+    desk.give({
+        "agent": agent, "before": before.name, "after": after.name, "changes": [change_document(one) for one in found],
+    }, page)  # fmt: skip
+
+
+def change_document(change: Change) -> dict[str, Any]:
+    """Give the JSON form of one change."""
+    return {
+        "id": change.id, "kind": change.kind, "lines": change.lines(),
+        "before": change.before.document() if change.before else None,
+        "after": change.after.document() if change.after else None,
+    }  # fmt: skip

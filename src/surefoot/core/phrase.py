@@ -1,0 +1,28 @@
+"""Phrases as a person would list them, made into one pattern.
+
+The guardrail knows hundreds of phrases. As plain regular expressions nobody could review them, so they are written
+as lists: `a | b` separates phrases, a line may end after any bar or blank, `word*` stands for any ending, and
+`<name>` for a list written before. All else is a regular expression.
+"""
+
+from __future__ import annotations
+
+import re
+
+_BAR = re.compile(r"\s+\|\s+|\|\s*\n\s*")
+_OPENING = re.compile(r"(?<=\(\?:)\s*\n\s*")
+_ENDING = re.compile(r"(?<=[\w)\]])\*")
+
+
+def phrases(listed: str, **parts: str) -> str:
+    """Give the group that matches any of the listed phrases; `parts` are what `<name>` stands for."""
+    joined = " ".join(_OPENING.sub("", _BAR.sub("|", listed.strip())).split())
+    text = _ENDING.sub(r"\\w{0,20}", joined)
+    for name, part in parts.items():
+        text = text.replace(f"<{name}>", part)
+    return f"(?:{text})"
+
+
+def spotted(listed: str, **parts: str) -> re.Pattern[str]:
+    """Give the pattern that finds any of the listed phrases, as whole words."""
+    return re.compile(rf"\b{phrases(listed, **parts)}(?:(?<!\w)|(?!\w))")

@@ -1,0 +1,48 @@
+"""A trace: one request that an agent answered, with the version, arm and weight it was assigned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+Arm = Literal["incumbent", "challenger"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """One answered request.
+
+    `unit` is what assignment was sticky to (session, else actor, else the request). `weight_percent` is the
+    challenger's share when the unit was first seen, `epoch` the weight epoch of that moment. Outside a rollout
+    `rollout` is empty and `arm` is incumbent. `source` names who is behind the request, for quotas; empty if unknown.
+    """
+
+    id: str
+    agent: str
+    version: int
+    unit: str
+    input: str
+    output: str
+    finish: str
+    at: datetime
+    rollout: str = ""
+    arm: Arm = "incumbent"
+    weight_percent: float = 0.0
+    epoch: int = 0
+    source: str = ""
+    slices: Mapping[str, str] = field(default_factory=dict[str, str])
+    latency_s: float = 0.0
+    cost_usd: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """What a unit was given at its first request in a rollout, and keeps."""
+
+    rollout: str
+    unit: str
+    arm: Arm
+    weight_percent: float
+    epoch: int

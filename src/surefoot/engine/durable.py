@@ -1,0 +1,226 @@
+"""Durable: ticks and rollouts as workflows that survive `kill -9`, on DBOS, and the only room that knows DBOS.
+
+Workflows carry ids only; all facts live in our tables. Finished steps are remembered by the workflow engine, and
+every write of a step is idempotent or compare-and-set, because a step that was killed between its write and its
+checkpoint runs again. Each process has an executor id of its own and a heartbeat; whoever starts next takes over the
+workflows of executors that died. Waiting for a person is a durable wait that costs nothing and wakes on a signal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
+
+from surefoot.core.errors import Conflict, Forbidden, Invalid, NotFound, SurefootError, Unavailable
+from surefoot.engine.operate import ENDED, reconcile
+from surefoot.engine.tick import next_number, tick
+from surefoot.ports import Ports
+
+CONTRACT = "1"  # the number of our workflow contract: workflows of another number are never resumed by this code
+LEASE = timedelta(seconds=60)
+HEARTBEAT_S = 10.0
+TURNS = 200  # reconciles per workflow; then a fresh one goes on, so that no history grows without end
+WAKE = "wake"
+_FAMILIES: dict[str, type[SurefootError]] = {f.code: f for f in (Conflict, Forbidden, Invalid, NotFound, Unavailable)}
+_bound: list[Ports] = []
+
+
+def _ports() -> Ports:
+    if not _bound:
+        raise Unavailable("the workflow engine is not running", hint="start it with app.worker()")
+    return _bound[-1]
+
+
+async def _step(name: str, work: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+    """Carry a step out once and remember what it gave; errors that people can act on travel as values."""
+
+    async def told() -> dict[str, Any]:
+        try:
+            return await work()
+        except SurefootError as error:
+            return {"error": {"code": error.code, "message": error.message, "hint": error.hint}}
+
+    return _raised(await DBOS.run_step_async({"name": name}, told))
+
+
+def _raised(result: dict[str, Any]) -> dict[str, Any]:
+    if (error := result.get("error")) is not None:
+        raise _FAMILIES.get(error["code"], SurefootError)(error["message"], hint=error["hint"])
+    return result
+
+
+@DBOS.workflow(name="surefoot.tick")
+async def _tick(agent: str, number: int, ask_release: bool) -> dict[str, Any]:
+    try:
+        return await tick(_ports(), agent, number, run=_step, ask_release=ask_release)
+    except SurefootError as error:
+        return {"error": {"code": error.code, "message": error.message, "hint": error.hint}}
+
+
+@DBOS.workflow(name="surefoot.operate")
+async def _operate(rollout_id: str, interval_s: float) -> dict[str, Any]:
+    """Reconcile, wait for the next look or for a signal, and again, until the rollout has ended."""
+    for _ in range(TURNS):
+        row = await _step("reconcile", lambda: _reconciled(rollout_id))
+        if row["state"] in ENDED:
+            return row
+        await DBOS.recv_async(WAKE, timeout_seconds=interval_s)
+    await DBOS.start_workflow_async(_operate, rollout_id, interval_s)
+    return row
+
+
+@DBOS.workflow(name="surefoot.reconcile")
+async def _reconcile(rollout_id: str) -> dict[str, Any]:
+    """One reconcile alone, for those who drive a rollout by hand."""
+    return await _step("reconcile", lambda: _reconciled(rollout_id))
+
+
+async def _reconciled(rollout_id: str) -> dict[str, Any]:
+    """Reconcile; when somebody else was faster, look again, and say what was found."""
+    for _ in range(3):
+        try:
+            row = await reconcile(_ports(), rollout_id)
+        except Conflict:
+            continue
+        return {
+            "seq": row.seq, "action": row.action, "reason": row.reason, "sentence": row.sentence,
+            "weight_before": row.weight_before, "weight_after": row.weight_after, **row.evidence,
+        }  # fmt: skip
+    raise Conflict(f"rollout {rollout_id} is being moved by others", hint="look again in a moment")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """A workflow that has not ended."""
+
+    id: str
+    name: str
+    status: str
+    executor: str
+
+
+class Durable:
+    """The workflow engine of this process; use it as an async context.
+
+    `engine` is the store's own database engine, which the workflow engine shares; of what kind is the store's business.
+    """
+
+    def __init__(self, ports: Ports, engine: Any, *, poll_s: float = 0.2) -> None:
+        self._ports = ports
+        self._engine = engine
+        self._poll_s = poll_s
+        self.executor = f"{socket.gethostname()}-{os.getpid()}-{ports.new_id()[-8:]}"
+        self._heart: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Durable:
+        """Start, and take over what dead executors left behind."""
+        _bound.append(self._ports)
+        config: DBOSConfig = {
+            "name": "surefoot",
+            "system_database_url": str(self._engine.url),
+            "system_database_engine": self._engine,
+            "executor_id": self.executor,
+            "application_version": f"workflows-{CONTRACT}",
+            "serializer": DBOSPortableJSONSerializer(),
+            "notification_listener_polling_interval_sec": self._poll_s,
+            "log_level": "ERROR",
+            "run_admin_server": False,
+        }  # pyright: ignore
+        await asyncio.to_thread(lambda: (DBOS(config=config), DBOS.launch()))
+        await self._beat()
+        await self.sweep()
+        self._heart = asyncio.create_task(self._beating())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop; workflows that wait are left for whoever starts next."""
+        if self._heart is not None:
+            self._heart.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._heart
+        await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=0)
+        _bound.remove(self._ports)
+
+    async def _beating(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            await self._beat()
+            await self.sweep()
+
+    async def _beat(self) -> None:
+        now, host, pid = self._ports.clock(), socket.gethostname(), os.getpid()
+        await self._ports.store.write(lambda tx: tx.executors.seen(self.executor, host, pid, now))
+
+    async def sweep(self) -> int:
+        """Take over the workflows of executors that died or whose lease ran out; gives how many there were."""
+        now, host = self._ports.clock(), socket.gethostname()
+        dead = await self._ports.store.write(lambda tx: tx.executors.claim(
+            lambda other, pid, seen: other != self.executor and _gone(other.startswith(f"{host}-"), pid, now - seen)
+        ))  # fmt: skip
+        if not dead:
+            return 0
+        left = await DBOS.list_workflows_async(status="PENDING", executor_id=dead)
+        mine = [one.workflow_id for one in left if one.app_version == f"workflows-{CONTRACT}"]
+        if mine:
+            await DBOS.resume_workflows_async(mine)
+        return len(mine)
+
+    async def tick(self, agent: str, *, ask_release: bool = False) -> dict[str, Any]:
+        """Run the next tick of an agent to its end and give its report; a tick that was killed is finished first."""
+        number = await next_number(self._ports, agent)
+        await self._finish(f"tick:{agent}:{number - 1}")
+        with SetWorkflowID(f"tick:{agent}:{number}"):
+            handle = await DBOS.start_workflow_async(_tick, agent, number, ask_release)
+        return _raised(await handle.get_result(polling_interval_sec=self._poll_s))
+
+    async def _finish(self, workflow_id: str) -> None:
+        status = await DBOS.get_workflow_status_async(workflow_id)
+        if status is not None and status.status in ("PENDING", "ENQUEUED"):
+            handle = await DBOS.retrieve_workflow_async(workflow_id)
+            await handle.get_result(polling_interval_sec=self._poll_s)
+
+    async def reconcile(self, rollout_id: str) -> dict[str, Any]:
+        """Take one step of a rollout now."""
+        handle = await DBOS.start_workflow_async(_reconcile, rollout_id)
+        return _raised(await handle.get_result(polling_interval_sec=self._poll_s))
+
+    async def operate(self, rollout_id: str, *, interval_s: float) -> None:
+        """Let a rollout be looked at every `interval_s` seconds until it ends; once per rollout, however often asked."""
+        with SetWorkflowID(f"operate:{rollout_id}"):
+            await DBOS.start_workflow_async(_operate, rollout_id, interval_s)
+
+    async def operated(self, rollout_id: str) -> dict[str, Any]:
+        """Wait until the operator of a rollout has ended, and give its last step."""
+        handle = await DBOS.retrieve_workflow_async(f"operate:{rollout_id}")
+        return _raised(await handle.get_result(polling_interval_sec=self._poll_s))
+
+    async def wake(self, rollout_id: str) -> None:
+        """Let the operator of a rollout look now (a decision was made); nothing happens if there is none."""
+        if await DBOS.get_workflow_status_async(f"operate:{rollout_id}") is not None:
+            await DBOS.send_async(f"operate:{rollout_id}", "look", WAKE)
+
+    async def pending(self) -> list[Pending]:
+        """Give the workflows that have not ended."""
+        found = await DBOS.list_workflows_async(status=["PENDING", "ENQUEUED"])
+        return [Pending(id=w.workflow_id, name=w.name, status=w.status, executor=w.executor_id or "") for w in found]
+
+
+def _gone(here: bool, pid: int, silence: timedelta) -> bool:
+    """On this host a process is gone when it is gone; elsewhere when it was silent for longer than its lease."""
+    if not here:
+        return silence > LEASE
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return silence > LEASE

@@ -1,0 +1,164 @@
+"""Evaluate: run genomes on the same cases, interleaved, and remember every answer.
+
+An answer is kept under (genome, model, case, repeat), so a killed run goes on where it stopped and nothing is paid
+twice. Before a chunk of calls starts, its worst case is reserved in the ledgers of the tick and of the day.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from surefoot.core.agent import Agent
+from surefoot.core.budget import Budget
+from surefoot.core.case import Case
+from surefoot.core.digest import digest
+from surefoot.core.errors import Invalid, Unavailable
+from surefoot.core.evidence.comparison import Pair
+from surefoot.core.genome import Genome
+from surefoot.core.proposal import Cost
+from surefoot.core.score import judged, value
+from surefoot.engine.serve import question
+from surefoot.ports import Model, Ports, Question, Tx
+
+CHUNK = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One answer: what came, and its score (None = no complete answer came)."""
+
+    answer: str
+    score: float | None
+
+
+Sheet = Mapping[str, Sequence[Run]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One question still to ask."""
+
+    genome: str
+    case: Case
+    repeat: int
+    question: Question
+
+
+async def examine(
+    ports: Ports, agent: Agent, genomes: Sequence[Genome], cases: Sequence[Case], *, repeats: int = 1, scope: str = ""
+) -> list[Sheet]:
+    """Give, per genome, the runs of each case by case id; budgets are those of the agent's tick `scope` and day."""
+    model = ports.model_named(agent.habits.model)
+    named = [(genome.digest, genome) for genome in genomes]
+    known = await ports.store.read(lambda tx: _known(tx, [name for name, _ in named], model.name, cases))
+    calls = [
+        _Call(name, case, repeat, question(genome, case.input, case.slices, case_id=case.id))
+        for case in cases for repeat in range(repeats) for name, genome in named
+        if (name, case.id, repeat) not in known
+    ]  # fmt: skip
+    for start in range(0, len(calls), CHUNK):
+        known |= await _chunk(ports, agent, model, calls[start : start + CHUNK], scope)
+    return [
+        {case.id: [known.get((name, case.id, r), Run("", None)) for r in range(repeats)] for case in cases}
+        for name, _ in named
+    ]
+
+
+def _known(tx: Tx, genomes: Sequence[str], model: str, cases: Sequence[Case]) -> dict[tuple[str, str, int], Run]:
+    ids = [case.id for case in cases]
+    return {
+        (genome, case, repeat): Run(answer, score)
+        for genome in genomes
+        for (case, repeat), (answer, score) in tx.scores.known(genome, model, ids).items()
+    }
+
+
+async def _chunk(
+    ports: Ports, agent: Agent, model: Model, calls: Sequence[_Call], scope: str
+) -> dict[tuple[str, str, int], Run]:
+    key = digest([[call.genome, call.case.id, call.repeat] for call in calls])[:24]
+    worst = _sum([model.price(call.question) for call in calls])
+    await reserve(ports, agent, scope, key, worst)
+    gate = asyncio.Semaphore(agent.habits.concurrency)
+    runs = await asyncio.gather(*(_run(model, call, gate) for call in calls))
+    rows = [(call, run) for call, (run, _) in zip(calls, runs, strict=True) if run.score is not None]
+    await settle(ports, agent, scope, key, _sum([cost for _, cost in runs]))
+
+    def remember(tx: Tx) -> None:
+        for genome in {call.genome for call, _ in rows}:
+            tx.scores.add(genome, model.name, [
+                (call.case.id, call.repeat, run.answer, run.score or 0.0) for call, run in rows if call.genome == genome
+            ])  # fmt: skip
+
+    await ports.store.write(remember)
+    return {(call.genome, call.case.id, call.repeat): run for call, run in rows}
+
+
+async def _run(model: Model, call: _Call, gate: asyncio.Semaphore) -> tuple[Run, Cost]:
+    """Ask once; an answer that is missing or cut short has no score, because unknown is not failure here."""
+    async with gate:
+        try:
+            answer = await model.answer(call.question)
+        except Unavailable:
+            return Run("", None), Cost(calls=1)
+    if answer.finish != "stop":
+        return Run(answer.text, 0.0 if answer.finish in ("length", "refused") else None), answer.cost
+    return Run(answer.text, value(judged(answer.text, call.case.expected))), answer.cost
+
+
+def _sum(costs: Sequence[Cost]) -> Cost:
+    total = Cost()
+    for cost in costs:
+        total += cost
+    return total
+
+
+async def reserve(ports: Ports, agent: Agent, scope: str, key: str, worst: Cost) -> None:
+    """Set the worst case aside in the tick's and the day's ledger; BudgetExhausted if either has no room for it."""
+    now = ports.clock()
+
+    def work(tx: Tx) -> None:
+        for name, budget in _scopes(agent, scope, f"{now:%Y-%m-%d}"):
+            tx.ledgers.get(name, budget).reserve(key, worst)
+            tx.ledgers.reserve(name, key, worst, now)
+
+    await ports.store.write(work)
+
+
+async def settle(ports: Ports, agent: Agent, scope: str, key: str, actual: Cost) -> None:
+    """Replace a reservation by what it really cost."""
+    now = ports.clock()
+
+    def work(tx: Tx) -> None:
+        for name, _ in _scopes(agent, scope, f"{now:%Y-%m-%d}"):
+            tx.ledgers.settle(name, key, actual)
+
+    await ports.store.write(work)
+
+
+def _scopes(agent: Agent, scope: str, day: str) -> list[tuple[str, Budget]]:
+    scopes = [(f"{agent.name}/day/{day}", agent.habits.day_budget)]
+    return scopes + ([(f"{agent.name}/{scope}", agent.habits.tick_budget)] if scope else [])
+
+
+def pairs(cases: Sequence[Case], incumbent: Sheet, candidate: Sheet) -> list[Pair]:
+    """Give one pair per case and repeat for the gate; a side without a score is unknown, never a success."""
+    found: list[Pair] = []
+    for case in cases:
+        sides = zip(incumbent[case.id], candidate[case.id], strict=True)
+        found += [
+            Pair(case_id=case.id, group=case.group, incumbent=one.score, candidate=other.score,
+                 slices={"expected": case.expected, **case.slices}, must_pass=case.must_pass)
+            for one, other in sides
+        ]  # fmt: skip
+    return found
+
+
+def accuracy(sheet: Sheet) -> float:
+    """Give the mean score over all runs; a run without a score counts as wrong. Invalid for no cases."""
+    scores = [run.score or 0.0 for runs in sheet.values() for run in runs]
+    if not scores:
+        raise Invalid("there are no cases to measure", hint="import some, or collect labelled traffic first")
+    return sum(scores) / len(scores)

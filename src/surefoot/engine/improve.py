@@ -1,0 +1,126 @@
+"""Improve: write a brief from shown cases, ask an improver, and let the guardrails judge what comes back.
+
+The brief is the only thing an improver ever sees. What it may cost is reserved before it starts; its edits are
+judged before anything is run; and the proposal is kept whatever becomes of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from surefoot.core.agent import Agent
+from surefoot.core.backlog import Gap, Lever
+from surefoot.core.case import Case
+from surefoot.core.genome import Genome
+from surefoot.core.guardrail import Bounds, Judgement, judge, ngrams
+from surefoot.core.proposal import Brief, Example, Proposal
+from surefoot.core.similar import nearest
+from surefoot.engine.evaluate import Sheet, examine, reserve, settle
+from surefoot.engine.triage import Triage
+from surefoot.ports import Filed, Ports, ProposalState, Tx
+
+OTHERS = 600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """A proposal on file, with what of it may be tested."""
+
+    filed: Filed
+    judgement: Judgement
+
+
+async def improve(ports: Ports, found: Triage, lever: Lever, *, tick: int, scope: str) -> Written:
+    """Ask the agent's improver for edits that answer a lever; the same tick asks once."""
+    agent = found.agent
+    gap = next(gap for gap in found.gaps if gap.key == lever.gap)
+    proposal_id = f"P-{agent.name}-{tick}"
+    known = await ports.store.read(lambda tx: {filed.id: filed for filed in tx.proposals.all(agent.name)})
+    base, held_out, tried = await ports.store.read(lambda tx: _surroundings(tx, agent))
+    filed = known.get(proposal_id)
+    if filed is None:
+        brief = await _brief(ports, found, gap, tried, scope)
+        proposal = await _asked(ports, agent, brief, scope)
+        filed = Filed(
+            id=proposal_id, agent=agent.name, tick=tick, lever=lever.id, on=agent.live, proposal=proposal,
+            state="proposed", at=ports.clock(),
+        )  # fmt: skip
+    judgement = judge(base, found.genome, filed.proposal.edits, agent.bounds, held_out=held_out)
+    filed = replace(filed, evidence={**filed.evidence, **_findings(judgement)})
+    await ports.store.write(lambda tx: tx.proposals.put(filed))
+    return Written(filed=filed, judgement=judgement)
+
+
+def _surroundings(tx: Tx, agent: Agent) -> tuple[Genome, frozenset[str], frozenset[str]]:
+    """The base genome, the 8-grams of everything held out, and the fingerprints of what did not work before."""
+    held_out = tx.cases.of(agent.name, ("hidden", "val", "sealed", "later", "untouched"))
+    lost: tuple[ProposalState, ...] = ("rejected", "refused", "inconclusive")
+    tried = frozenset(
+        edit.fingerprint
+        for filed in tx.proposals.all(agent.name)
+        if filed.state in lost
+        for edit in filed.proposal.edits
+    )
+    grams = frozenset(gram for case in held_out for gram in ngrams(case.input))
+    return tx.versions.genome(agent.base), grams, tried
+
+
+async def _brief(ports: Ports, found: Triage, gap: Gap, tried: frozenset[str], scope: str) -> Brief:
+    """Show the last failures of the gap and the ones most like them, and shown cases that must stay right."""
+    agent, genome = found.agent, found.genome
+    shown = await ports.store.read(lambda tx: tx.cases.of(agent.name, ("shown",), limit=OTHERS * 2))
+    (sheet,) = await examine(ports, agent, [genome], shown, scope=scope)
+    failing = {failure.input for failure in gap.failures}
+    mine = [case for case in shown if case.input in failing]
+    rest = [case for case in shown if case.input not in failing][:OTHERS]
+    bounds = agent.bounds
+    lessons = await ports.store.read(lambda tx: tx.lessons.all(agent.name))
+    return Brief(
+        agent=agent.name, genome=genome, gap=gap.key, title=gap.title,
+        failures=_examples(_chosen(mine, agent.habits.recent), sheet), others=_examples(rest, sheet),
+        labels=agent.labels, tried=tried, lessons=tuple(lesson.text for lesson in lessons[-10:]),
+        max_edits=bounds.edits, rule_room=_room(genome, bounds, "rule"), example_room=_room(genome, bounds, "example"),
+        rule_chars=bounds.rule_chars,
+    )  # fmt: skip
+
+
+def _chosen(cases: Sequence[Case], recent: int) -> list[Case]:
+    """The `recent` newest, and as many older ones again that are most like them (newest first)."""
+    last, older = list(cases[:recent]), list(cases[recent:])
+    return last + [older[at] for at in nearest([c.input for c in last], [c.input for c in older], recent)]
+
+
+def _examples(cases: Sequence[Case], sheet: Sheet) -> tuple[Example, ...]:
+    return tuple(
+        Example(case_id=case.id, input=case.input, expected=case.expected, predicted=_answer(sheet, case), slices=case.slices)
+        for case in cases
+    )  # fmt: skip
+
+
+def _answer(sheet: Sheet, case: Case) -> str | None:
+    run = sheet[case.id][0]
+    return None if run.score is None else run.answer
+
+
+def _room(genome: Genome, bounds: Bounds, kind: str) -> int:
+    cap = bounds.active_rules if kind == "rule" else bounds.examples
+    return max(0, cap - len(genome.of_kind("rule" if kind == "rule" else "example")))
+
+
+async def _asked(ports: Ports, agent: Agent, brief: Brief, scope: str) -> Proposal:
+    improver = ports.improver_named(agent.habits.improver)
+    worst = improver.price(agent.habits.improver_budget)
+    await reserve(ports, agent, scope, "improver", worst)
+    proposal = await improver.propose(brief, agent.habits.improver_budget)
+    await settle(ports, agent, scope, "improver", proposal.cost)
+    return proposal
+
+
+def _findings(judgement: Judgement) -> dict[str, object]:
+    return {
+        "refusals": [{"code": r.code, "sentence": r.sentence, "target": r.edit.target} for r in judgement.refusals],
+        "evicted": list(judgement.evicted),
+        "drift": judgement.drift,
+        "allowed": len(judgement.allowed),
+    }

@@ -1,0 +1,135 @@
+"""Serve: pick the version for a unit, ask the model, record the trace.
+
+The pin is written before the model is asked, so a unit keeps its version even if the answer never arrives; a model
+that fails leaves a trace too, because an error is an outcome of the version that was assigned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from surefoot.core.errors import Invalid, Unavailable
+from surefoot.core.genome import Genome, render
+from surefoot.core.rollout.assign import Assignment, RolloutView, assign
+from surefoot.core.rollout.standing import Rollout
+from surefoot.core.score import Outcome
+from surefoot.core.trace import Arm, Pin, Trace
+from surefoot.ports import Answer, Finish, Model, Ports, Question, Tx
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """An answer with the version that gave it and the id under which an outcome can be posted."""
+
+    trace_id: str
+    text: str
+    version: int
+    finish: Finish
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seat:
+    """Who serves one request, and under which assignment."""
+
+    version: int
+    genome: Genome
+    model: str
+    rollout: str = ""
+    arm: Arm = "incumbent"
+    assignment: Assignment = field(default_factory=lambda: Assignment(arm="incumbent", weight_percent=0.0, epoch=0))
+
+
+async def serve(
+    ports: Ports, agent: str, text: str, *, unit: str = "", source: str = "", slices: Mapping[str, str] | None = None
+) -> Served:
+    """Answer one request of a unit (a session, else an actor; by default the request itself)."""
+    trace_id = ports.new_id()
+    unit, here = unit or trace_id, dict(slices or {})
+    seat = await _seated(ports, agent, unit)
+    model = ports.model_named(seat.model)
+    answer, problem = await _asked(model, question(seat.genome, text, here))
+    now = ports.clock()
+    trace = Trace(
+        id=trace_id, agent=agent, version=seat.version, unit=unit, input=text, output=answer.text,
+        finish=answer.finish, at=now, rollout=seat.rollout, arm=seat.arm,
+        weight_percent=seat.assignment.weight_percent, epoch=seat.assignment.epoch, source=source, slices=here,
+        latency_s=answer.latency_s, cost_usd=answer.cost.usd,
+    )  # fmt: skip
+    await ports.store.write(lambda tx: _recorded(tx, trace))
+    if problem is not None:
+        raise problem
+    return Served(trace_id=trace_id, text=answer.text, version=seat.version, finish=answer.finish)
+
+
+async def _seated(ports: Ports, agent: str, unit: str) -> Seat:
+    """Find the seat; only a unit that is new to a rollout needs the write lock."""
+    seat = await ports.store.read(lambda tx: _known_seat(tx, agent, unit))
+    return seat or await ports.store.write(lambda tx: _new_seat(tx, agent, unit))
+
+
+def _known_seat(tx: Tx, agent: str, unit: str) -> Seat | None:
+    rollout = tx.rollouts.active(agent)
+    if rollout is None:
+        return _incumbent_seat(tx, agent)
+    pin = tx.traces.pinned(rollout.id, unit)
+    return None if pin is None else _rollout_seat(tx, rollout, unit, pin)
+
+
+def _new_seat(tx: Tx, agent: str, unit: str) -> Seat:
+    rollout = tx.rollouts.active(agent)
+    if rollout is None:
+        return _incumbent_seat(tx, agent)
+    given = assign(_view(rollout), unit)
+    pin = tx.traces.pin(Pin(rollout=rollout.id, unit=unit, arm=given.arm, weight_percent=given.weight_percent,
+                            epoch=given.epoch))  # fmt: skip
+    return _rollout_seat(tx, rollout, unit, pin)
+
+
+def _incumbent_seat(tx: Tx, agent: str) -> Seat:
+    record = tx.agents.get(agent)
+    version = tx.versions.get(agent, record.live)
+    return Seat(version=version.number, genome=tx.versions.genome(version.genome), model=record.habits.model)
+
+
+def _rollout_seat(tx: Tx, rollout: Rollout, unit: str, pin: Pin) -> Seat:
+    seen = Assignment(arm=pin.arm, weight_percent=pin.weight_percent, epoch=pin.epoch)
+    serving = assign(_view(rollout), unit, seen)
+    number = rollout.challenger if serving.arm == "challenger" else rollout.incumbent
+    version = tx.versions.get(rollout.agent, number)
+    return Seat(
+        version=number, genome=tx.versions.genome(version.genome), model=tx.agents.get(rollout.agent).habits.model,
+        rollout=rollout.id, arm=pin.arm, assignment=seen,
+    )  # fmt: skip
+
+
+def _view(rollout: Rollout) -> RolloutView:
+    return RolloutView(salt=rollout.salt, weight_percent=rollout.weight_percent, epoch=rollout.epoch)
+
+
+def question(genome: Genome, text: str, slices: Mapping[str, str], *, case_id: str = "") -> Question:
+    """Give what a model is asked when this genome serves this text."""
+    system = _prompt(genome, tuple(sorted(slices.items())))
+    return Question(system=system, user=text, params=genome.params(), case_id=case_id)
+
+
+@lru_cache(maxsize=512)
+def _prompt(genome: Genome, slices: tuple[tuple[str, str], ...]) -> str:
+    return render(genome, dict(slices))
+
+
+async def _asked(model: Model, asked: Question) -> tuple[Answer, Unavailable | Invalid | None]:
+    try:
+        return await model.answer(asked), None
+    except (Unavailable, Invalid) as problem:
+        return Answer(text="", finish="error"), problem
+
+
+def _recorded(tx: Tx, trace: Trace) -> None:
+    """Append the trace; an answer that is not whole is a failure of its version at once (intention to treat)."""
+    tx.traces.add(trace)
+    if trace.finish != "stop":
+        tx.outcomes.add(Outcome(
+            trace_id=trace.id, verdict="failure", at=trace.at, source="serve", feedback=f"the answer ended by {trace.finish}"
+        ))  # fmt: skip

@@ -1,0 +1,254 @@
+"""Tick: one cycle, one lever.
+
+Begin (policy, cooldown, one tick at a time) → triage → pick the top lever → improve → search → settle the draft →
+perhaps release → end. Each step can be repeated: what it wrote is found again under the tick's number, so a killed
+tick goes on where it was and nothing is applied, asked or paid twice. `run` carries a step out; the workflow engine
+hands in one that remembers finished steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol
+
+from surefoot.core.agent import Agent
+from surefoot.core.backlog import Lever, top
+from surefoot.core.draft import Accepted
+from surefoot.core.errors import Conflict, Forbidden
+from surefoot.core.gate import SearchVerdict
+from surefoot.core.lesson import Lesson
+from surefoot.core.policy import may_tick
+from surefoot.engine.evaluate import accuracy, examine
+from surefoot.engine.improve import Written, improve
+from surefoot.engine.operate import start_rollout
+from surefoot.engine.release import due, release, summary
+from surefoot.engine.search import Trial, kept, search
+from surefoot.engine.triage import Triage, standing, triage
+from surefoot.ports import Ports, Tx
+
+TickOutcome = Literal["hold", "nothing_to_fix", "no_proposal", "refused", "accepted", "rejected"]
+Facts = Mapping[str, Any]
+
+
+class Step(Protocol):
+    """Carries a named step out and gives its JSON-shaped result, from memory if it was finished before."""
+
+    def __call__(self, name: str, work: Callable[[], Awaitable[dict[str, Any]]]) -> Awaitable[dict[str, Any]]: ...
+
+
+async def at_once(name: str, work: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+    """Carry a step out without remembering it."""
+    return await work()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cycle:
+    """A tick in progress."""
+
+    ports: Ports
+    name: str
+    number: int
+
+    @property
+    def scope(self) -> str:
+        """The ledger of this tick."""
+        return f"tick/{self.number}"
+
+
+async def tick(
+    ports: Ports, name: str, number: int, *, run: Step = at_once, ask_release: bool = False
+) -> dict[str, Any]:
+    """Run tick `number` of an agent and give its report (JSON-shaped: outcome, lever, proposal, release, rollout)."""
+    cycle = _Cycle(ports=ports, name=name, number=number)
+    await run("begin", lambda: _begin(cycle))
+    report = await run("lever", lambda: _lever(cycle))
+    asked = ask_release or report["outcome"] == "nothing_to_fix"
+    outcome = await run("release", lambda: _release(cycle, asked))
+    return await run("end", lambda: _end(cycle, {**report, **outcome}))
+
+
+async def next_number(ports: Ports, name: str) -> int:
+    """Give the number that the next tick will have; Forbidden or Conflict when policy does not allow one now."""
+    agent = await ports.store.read(lambda tx: tx.agents.get(name))
+    if agent.stopped:
+        raise Conflict(f"agent {name} is stopped", hint="surefoot resume lets it change again")
+    may_tick(agent.policy, agent.last_tick_at, ports.clock())
+    return agent.tick + 1
+
+
+async def _begin(cycle: _Cycle) -> dict[str, Any]:
+    """Take the tick number, by compare-and-set; a repeat finds it taken by itself."""
+    now = cycle.ports.clock()
+
+    def work(tx: Tx) -> dict[str, Any]:
+        agent = tx.agents.get(cycle.name)
+        if agent.tick == cycle.number:
+            return {"tick": cycle.number}
+        if agent.tick != cycle.number - 1:
+            raise Conflict(f"tick {cycle.number} of {cycle.name} is over (now at {agent.tick})", hint="start a new one")
+        may_tick(agent.policy, agent.last_tick_at, now)
+        tx.agents.swap(replace(agent, tick=cycle.number, last_tick_at=now))
+        tx.audit.append(
+            at=now, actor="loop", action="tick-started", subject=f"{cycle.name}/tick-{cycle.number}", payload={}
+        )
+        return {"tick": cycle.number}
+
+    return await cycle.ports.store.write(work)
+
+
+async def _lever(cycle: _Cycle) -> dict[str, Any]:
+    """Triage, pick, improve, search, settle: all of it is found again by number if it is repeated."""
+    done = await cycle.ports.store.read(lambda tx: tx.marks.get(f"{cycle.name}/{cycle.scope}/lever"))
+    if done is not None:
+        return dict(done)
+    found = await triage(cycle.ports, cycle.name, scope=cycle.scope)
+    if found.hold:
+        return {"outcome": "hold", "reason": found.hold}
+    if (spare := await _headroom(cycle, found)) is not None:
+        return {"outcome": "nothing_to_fix", "reason": spare}
+    lever = top(found.levers)
+    if lever is None:
+        return {"outcome": "nothing_to_fix", "reason": "no failure of the last window comes back on the current draft"}
+    written = await improve(cycle.ports, found, lever, tick=cycle.number, scope=cycle.scope)
+    if not written.judgement.allowed:
+        return await _settled(cycle, found, lever, written, [])
+    edits = (*written.judgement.allowed, *written.judgement.evictions)
+    trials = await search(
+        cycle.ports, found.agent, found.genome, edits, gap=lever.gap, seed=written.filed.id, scope=cycle.scope
+    )
+    return await _settled(cycle, found, lever, written, trials)
+
+
+async def _headroom(cycle: _Cycle, found: Triage) -> str | None:
+    """Say that there is nothing to fix when the draft gets val right but for the headroom; None otherwise."""
+    val = await cycle.ports.store.read(lambda tx: tx.cases.of(cycle.name, ("val",)))
+    if not val:
+        return None
+    (sheet,) = await examine(cycle.ports, found.agent, [found.genome], val, scope=cycle.scope)
+    right = accuracy(sheet)
+    if 1 - right >= found.agent.habits.headroom:
+        return None
+    return f"the agent gets {right:.1%} of {len(val)} cases right; there is nothing to fix"
+
+
+async def _settled(cycle: _Cycle, found: Triage, lever: Lever, written: Written, trials: list[Trial]) -> dict[str, Any]:
+    """Record what became of the proposal: on the draft, the lever, the lessons and the proposal itself, at once."""
+    keep = kept(trials)
+    outcome: TickOutcome = "accepted" if keep else "rejected" if trials else "refused"
+    if not written.filed.proposal.edits:
+        outcome = "no_proposal"
+    report = _report(lever, written, trials, outcome)
+
+    def work(tx: Tx) -> dict[str, Any]:
+        key = f"{cycle.name}/{cycle.scope}/lever"
+        if (done := tx.marks.get(key)) is not None:
+            return dict(done)
+        now = cycle.ports.clock()
+        draft = replace(found.draft, ticks=found.draft.ticks + 1)
+        if keep is not None:
+            draft = replace(draft, accepted=(*draft.accepted, _accepted(lever, written, keep)))
+        tx.drafts.swap(draft)
+        tries = lever.tries + (keep is None)
+        tx.levers.put(replace(lever, state="drafted" if keep else "open", tries=tries, note=report["sentence"]))
+        tx.levers.note(cycle.name, lever.id, now, f"tick {cycle.number}: {outcome}. {report['sentence']}")
+        state = {"accepted": "accepted", "rejected": "rejected"}.get(outcome, "refused")
+        filed = replace(written.filed, state=state, evidence={**written.filed.evidence, **report})  # pyright: ignore
+        tx.proposals.put(filed)
+        if keep is None and trials:
+            tx.lessons.add(_lesson(cycle, lever, report, now))
+        tx.audit.append(
+            at=now, actor="loop", action=f"lever-{outcome}", subject=f"{cycle.name}/{lever.id}", payload=report
+        )
+        tx.marks.add(key, report, now)
+        return report
+
+    return await cycle.ports.store.write(work)
+
+
+def _lesson(cycle: _Cycle, lever: Lever, report: Facts, now: Any) -> Lesson:
+    return Lesson(
+        agent=cycle.name, text=f"Edits for “{lever.title}” did not help: {report['sentence']}",
+        evidence=str(report["proposal"]), tick=cycle.number, at=now,
+    )  # fmt: skip
+
+
+def _accepted(lever: Lever, written: Written, keep: Trial) -> Accepted:
+    return Accepted(
+        proposal=written.filed.id, lever=lever.id, improver=written.filed.proposal.improver, edits=keep.edits,
+        evidence=keep.verdict.sentence, rationale=written.filed.proposal.rationale,
+    )  # fmt: skip
+
+
+def _report(lever: Lever, written: Written, trials: list[Trial], outcome: TickOutcome) -> dict[str, Any]:
+    keep, refusals = kept(trials), [refusal.sentence for refusal in written.judgement.refusals]
+    why = (
+        trials[-1].verdict.sentence if trials else (refusals[0] if refusals else "the improver had nothing to propose")
+    )
+    return {
+        "outcome": outcome, "lever": lever.id, "title": lever.title, "proposal": written.filed.id,
+        "rationale": written.filed.proposal.rationale, "sentence": why, "refusals": refusals,
+        "edits": [edit.document() for edit in (keep.edits if keep else written.filed.proposal.edits)],
+        "trials": [_trial(trial.verdict, len(trial.edits)) for trial in trials],
+        "cost_usd": written.filed.proposal.cost.usd,
+    }  # fmt: skip
+
+
+def _trial(verdict: SearchVerdict, edits: int) -> dict[str, Any]:
+    return {
+        "edits": edits, "verdict": verdict.verdict, "reason": verdict.reason, "sentence": verdict.sentence,
+        "e_gain": verdict.e_gain, "e_harm": verdict.e_harm, "gained": verdict.tally.gained,
+        "lost": verdict.tally.lost, "cases": verdict.tally.n,
+    }  # fmt: skip
+
+
+async def _release(cycle: _Cycle, ask: bool) -> dict[str, Any]:
+    """Release the draft if it is due, and open a rollout for what passed, as far as policy lets the loop do so."""
+    agent, draft, _ = await cycle.ports.store.read(lambda tx: standing(tx, cycle.name))
+    busy = await cycle.ports.store.read(lambda tx: tx.rollouts.active(cycle.name))
+    pending = await cycle.ports.store.read(lambda tx: _pending_candidate(tx, agent))
+    if busy is not None:
+        return {"release": None, "rollout": busy.id}
+    if pending is not None:
+        return await _offered(cycle, agent, pending, {"reason": "resumed", "version": pending})
+    reason = await due(cycle.ports, agent, draft, asked=ask, scope=cycle.scope)
+    if reason in ("not-yet", "empty"):
+        return {"release": None, "rollout": None, "draft": len(draft.accepted)}
+    result = await release(cycle.ports, agent, draft, reason=reason, scope=cycle.scope)
+    facts = {
+        "reason": result.reason, "version": result.version, "slots_left": result.slots_left,
+        "looks": [summary(verdict) for verdict in result.verdicts],
+    }  # fmt: skip
+    if result.version is None:
+        return {"release": facts, "rollout": None}
+    return await _offered(cycle, agent, result.version, facts)
+
+
+def _pending_candidate(tx: Tx, agent: Agent) -> int | None:
+    """A candidate that the loop made on the live version and that waits for its rollout (a killed tick left it)."""
+    waiting = [v for v in tx.versions.all(agent.name) if v.state == "candidate" and v.author.startswith("improver:")]
+    return waiting[-1].number if waiting and waiting[-1].parent == agent.live else None
+
+
+async def _offered(cycle: _Cycle, agent: Agent, version: int, facts: Facts) -> dict[str, Any]:
+    try:
+        rollout = await start_rollout(cycle.ports, agent.name, version, by="loop")
+    except (Forbidden, Conflict) as reason:
+        return {"release": dict(facts), "rollout": None, "waits": reason.message}
+    return {"release": dict(facts), "rollout": rollout.id}
+
+
+async def _end(cycle: _Cycle, report: dict[str, Any]) -> dict[str, Any]:
+    """Write the report of the tick, once."""
+    key = f"{cycle.name}/{cycle.scope}/end"
+
+    def work(tx: Tx) -> dict[str, Any]:
+        if (done := tx.marks.get(key)) is not None:
+            return dict(done)
+        now, full = cycle.ports.clock(), {"tick": cycle.number, **report}
+        tx.marks.add(key, full, now)
+        tx.audit.append(at=now, actor="loop", action="tick-ended", subject=f"{cycle.name}/tick-{cycle.number}",
+                        payload={"outcome": full["outcome"], "rollout": full.get("rollout")})  # fmt: skip
+        return full
+
+    return await cycle.ports.store.write(work)

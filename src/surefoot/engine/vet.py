@@ -1,0 +1,78 @@
+"""Vet: put a candidate that somebody offered before the gate, and record what the gate said.
+
+First the search gate on cases that cost nothing to look at: harm there rejects without spending a look at the sealed
+split. Then the one counted look at the sealed cases. A version that does not pass can still be offered by a person
+who takes the responsibility, and everything about its rollout will say so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from surefoot.core.agent import Agent
+from surefoot.core.errors import Conflict
+from surefoot.core.gate import SearchVerdict, search_verdict
+from surefoot.core.genome import Genome
+from surefoot.core.version import Version
+from surefoot.engine.evaluate import examine, pairs
+from surefoot.engine.release import look_at_sealed, summary
+from surefoot.ports import Ports, Tx
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vetted:
+    """What the gate said of a candidate: pass, fail or inconclusive, why, and the evidence (JSON-shaped)."""
+
+    version: int
+    verdict: str
+    sentence: str
+    evidence: dict[str, object]
+
+
+async def vet(ports: Ports, name: str, number: int) -> Vetted:
+    """Judge a candidate against the live version."""
+    agent, version, live, genome = await ports.store.read(lambda tx: _versions(tx, name, number))
+    if version.state != "candidate":
+        raise Conflict(f"{name} {version.label} is {version.state}", hint="only a candidate can be put before the gate")
+    found = await _open_cases(ports, agent, live, genome, seed=version.genome)
+    if found.verdict == "veto":
+        result = Vetted(version=number, verdict="fail", sentence=found.sentence, evidence=_facts(found))
+    else:
+        look = await look_at_sealed(ports, agent, live, genome)
+        result = Vetted(version=number, verdict=look.verdict, sentence=look.sentence, evidence=summary(look))
+    await ports.store.write(lambda tx: _recorded(tx, ports, name, version, result))
+    return result
+
+
+def _versions(tx: Tx, name: str, number: int) -> tuple[Agent, Version, Genome, Genome]:
+    agent, version = tx.agents.get(name), tx.versions.get(name, number)
+    live = tx.versions.get(name, agent.live)
+    return agent, version, tx.versions.genome(live.genome), tx.versions.genome(version.genome)
+
+
+async def _open_cases(ports: Ports, agent: Agent, live: Genome, genome: Genome, *, seed: str) -> SearchVerdict:
+    cases = await ports.store.read(lambda tx: tx.cases.of(agent.name, ("shown", "hidden", "val")))
+    before, after = await examine(ports, agent, [live, genome], cases)
+    compared = pairs(cases, before, after)
+    val = {case.id for case in cases if case.split == "val"}
+    return search_verdict(
+        [pair for pair in compared if pair.case_id in val],
+        [pair for pair in compared if pair.case_id not in val],
+        seed=seed,
+    )
+
+
+def _facts(found: SearchVerdict) -> dict[str, object]:
+    return {
+        "verdict": found.verdict, "reason": found.reason, "sentence": found.sentence, "e_gain": found.e_gain,
+        "e_harm": found.e_harm, "gained": found.tally.gained, "lost": found.tally.lost, "cases": found.tally.n,
+    }  # fmt: skip
+
+
+def _recorded(tx: Tx, ports: Ports, name: str, version: Version, result: Vetted) -> None:
+    if result.verdict == "fail":
+        tx.versions.move(name, version.number, "rejected")
+    tx.audit.append(
+        at=ports.clock(), actor="gate", action=f"gate-{result.verdict}", subject=f"{name}/{version.label}",
+        payload=result.evidence,
+    )  # fmt: skip

@@ -1,0 +1,204 @@
+"""The story of one agent: live traffic, ticks, a canary, a person, and what it was all worth.
+
+Every step is taken by the engine; this file only sends traffic, moves the story clock and passes on what happened.
+`tell` hears each event as (name, facts), so that a terminal, a JSON report and a test can listen to the same story.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from surefoot.app import App
+from surefoot.core.agent import Agent, Habits
+from surefoot.core.approval import Approval, Decision
+from surefoot.core.audit import verify
+from surefoot.core.case import Case, Split, case_id
+from surefoot.core.genome import Genome
+from surefoot.core.guardrail import Bounds
+from surefoot.core.policy import Policy
+from surefoot.core.rollout import RolloutSettings
+from surefoot.core.score import judged
+from surefoot.core.starter import starting_genome
+from surefoot.engine.approve import approve
+from surefoot.engine.durable import Durable
+from surefoot.engine.operate import ENDED
+from surefoot.engine.register import add_cases, create_agent
+from surefoot.engine.serve import question
+from surefoot.ports import Tx
+from surefoot.rehearsal.clock import StoryClock
+from surefoot.rehearsal.rows import SHARES, Row, partition
+from surefoot.rehearsal.traffic import Traffic, Weather
+
+Tell = Callable[[str, Mapping[str, Any]], None]
+Ask = Callable[[Approval, Mapping[str, Any]], Awaitable[tuple[Decision, str]]]
+LOOK = timedelta(hours=2)
+# A rehearsal is one rollout of one agent, so no error is shared out over a quarter's rollouts.
+SETTINGS = RolloutSettings(ledger_slots=None)
+BOUNDS = Bounds(edits=10, active_rules=24, examples=24)
+LIVE: tuple[Split, ...] = ("shown", "hidden", "val")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cast:
+    """What a story plays with: the rows by split, the labels, and who speaks for the people."""
+
+    name: str
+    parts: Mapping[Split, Sequence[Row]]
+    labels: tuple[str, ...]
+    task: str
+    seed: int
+    model: str = "local-lexical"
+    ticks: int = 5
+    weather: Weather = Weather()
+    descriptions: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Canary:
+    """How a rollout ended: its state, the weights it passed through, the largest evidence for a win, requests served."""
+
+    state: str
+    weights: tuple[float, ...]
+    e_win: float
+    requests: int
+    reason: str
+
+
+def cast_of(
+    name: str,
+    rows: Sequence[Row],
+    *,
+    seed: int,
+    task: str,
+    model: str,
+    ticks: int,
+    weather: Weather,
+    descriptions: Mapping[str, str] | None = None,
+) -> Cast:
+    """Split rows for a story; labels are named in alphabetical order."""
+    labels = tuple(sorted({row.expected for row in rows}))
+    return Cast(
+        name=name, parts=partition(rows, f"seed-{seed}"), labels=labels, task=task, seed=seed, model=model,
+        ticks=ticks, weather=weather, descriptions=descriptions or {},
+    )  # fmt: skip
+
+
+class Story:
+    """One story on one app; the methods are its chapters, in the order in which they are told."""
+
+    def __init__(self, app: App, worker: Durable, clock: StoryClock, cast: Cast, tell: Tell) -> None:
+        self._app = app
+        self._worker = worker
+        self._clock = clock
+        self._cast = cast
+        self._tell = tell
+        self._traffic = Traffic(app.ports, clock, cast.name, cast.weather, str(cast.seed))
+
+    async def begin(self) -> Agent:
+        """Create the agent from a prompt that only names the labels, and lock the sealed cases away."""
+        cast = self._cast
+        genome = starting_genome(cast.labels, task=cast.task, descriptions=cast.descriptions)
+        habits = Habits(
+            model=cast.model, slots=5, release_ticks=cast.ticks, release_power=None, shares=SHARES, rollout=SETTINGS
+        )
+        agent = await create_agent(
+            self._app.ports, cast.name, genome, by="founder", labels=cast.labels, policy=Policy(), bounds=BOUNDS,
+            habits=habits, salt=f"seed-{cast.seed}",
+        )  # fmt: skip
+        await add_cases(
+            self._app.ports, [_case(cast.name, row, "sealed") for row in cast.parts["sealed"]], by="founder"
+        )
+        self._tell("begun", {"agent": cast.name, "labels": list(cast.labels), "model": cast.model,
+                             "splits": {split: len(rows) for split, rows in cast.parts.items()}})  # fmt: skip
+        return agent
+
+    async def measure(self, genome: Genome) -> float:
+        """Give the accuracy of a genome on the untouched rows; nothing of it enters the store."""
+        model, rows = self._app.ports.model_named(self._cast.model), self._cast.parts["untouched"]
+        right = 0
+        for row in rows:
+            asked = question(genome, row.input, {"slice": row.slice} if row.slice else {})
+            right += judged((await model.answer(asked)).text, row.expected) == "success"
+        return right / len(rows) if rows else 0.0
+
+    async def live(self) -> Genome:
+        """Give the genome that serves now."""
+
+        def work(tx: Tx) -> Genome:
+            agent = tx.agents.get(self._cast.name)
+            return tx.versions.genome(tx.versions.get(agent.name, agent.live).genome)
+
+        return await self._app.store.read(work)
+
+    async def live_traffic(self) -> None:
+        """Let version 1 serve every row that is not held back; labels come late, some never."""
+        rows = [row for split in LIVE for row in self._cast.parts[split]]
+        self._tell("traffic", {"requests": len(rows)})
+        passed = await self._traffic.each(rows)
+        name = self._cast.name
+        seen = await self._app.store.read(lambda tx: tx.outcomes.labelled(name))
+        self._tell("served", {"requests": passed.requests, "labels": passed.labels, "failures": seen.failure,
+                              "successes": seen.success, "unlabelled": seen.unknown})  # fmt: skip
+
+    async def improve(self) -> str | None:
+        """Run the ticks; gives the rollout that a release opened, if one passed."""
+        for index in range(self._cast.ticks):
+            self._clock.advance(self._clock() + timedelta(hours=1))
+            report = await self._worker.tick(self._cast.name, ask_release=index == self._cast.ticks - 1)
+            self._tell("tick", report)
+            if report.get("release"):
+                self._tell("release", {**report["release"], "waits": report.get("waits", "")})
+            if report.get("rollout") or report["outcome"] in ("hold", "nothing_to_fix"):
+                return report.get("rollout")
+        return None
+
+    async def canary(self, rollout_id: str, ask: Ask) -> Canary:
+        """Send traffic from the later pool, look every two hours, ask the person when the win comes."""
+        weights, best, requests, row = [0.0], 0.0, 0, dict[str, Any]()
+        pool = self._cast.parts["later"]
+        while True:
+            row = await self._worker.reconcile(rollout_id)
+            best = max(best, row["e_win"])
+            if row["weight_after"] != weights[-1]:
+                weights.append(row["weight_after"])
+            self._tell("step", {**row, "requests": requests, "at": self._clock().isoformat()})
+            if row["state"] == "awaiting_approval":
+                row = await self._asked(rollout_id, ask)
+                weights.append(row["weight_after"])
+            if row["state"] in ENDED:
+                break
+            requests += (await self._traffic.stretch(pool, LOOK)).requests
+        ended = Canary(
+            state=row["state"], weights=tuple(weights[1:]), e_win=best, requests=requests, reason=row["reason"]
+        )
+        self._tell("canary-ended", {"state": ended.state, "requests": requests, "sentence": row["sentence"]})
+        return ended
+
+    async def _asked(self, rollout_id: str, ask: Ask) -> dict[str, Any]:
+        """Let the operator wait durably for a person, and wake it with the decision."""
+        ports = self._app.ports
+        await self._worker.operate(rollout_id, interval_s=3600)
+        rollout = await ports.store.read(lambda tx: tx.rollouts.get(rollout_id))
+        approval = await ports.store.read(lambda tx: tx.approvals.get(rollout.approval))
+        history = await ports.store.read(lambda tx: tx.rollouts.history(rollout_id))
+        decision, person = await ask(approval, history[-1].evidence)
+        await approve(ports, approval.id, decision, by=person)
+        self._tell("decided", {"decision": decision, "by": person, "approval": approval.id})
+        await self._worker.wake(rollout_id)
+        return await self._worker.operated(rollout_id)
+
+    async def audited(self) -> bool:
+        """Verify the audit record."""
+        found = await self._app.store.read(lambda tx: verify(tx.audit.all()))
+        self._tell("audit", {"intact": found.intact, "entries": found.entries, "head": found.head})
+        return found.intact
+
+
+def _case(agent: str, row: Row, split: Split) -> Case:
+    return Case(
+        id=case_id(agent, row.input, row.expected), agent=agent, group=row.group, input=row.input,
+        expected=row.expected, split=split, slices={"slice": row.slice} if row.slice else {}, origin="file",
+    )  # fmt: skip
