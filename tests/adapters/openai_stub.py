@@ -68,6 +68,7 @@ class OpenAIStub:
         self.script = list(script) or [said("ok")]
         self.requests: list[Body] = []
         self.headers: list[dict[str, str]] = []
+        self.asked = threading.Event()
         self._turn = threading.Lock()
         self._closing = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -92,6 +93,7 @@ class OpenAIStub:
             step = self.script[min(len(self.requests), len(self.script) - 1)]
             self.requests.append(body)
             self.headers.append(headers)
+            self.asked.set()
         return step(body) if callable(step) else step
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
@@ -113,7 +115,7 @@ class OpenAIStub:
                 self.end_headers()
                 self.wfile.write(act.body[: act.cut_at])
 
-            def log_message(self, format: str, *args: object) -> None:
+            def log_request(self, code: object = "-", size: object = "-") -> None:
                 pass
 
         return Handler

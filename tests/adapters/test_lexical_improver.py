@@ -111,6 +111,16 @@ async def test_the_guardrails_allow_every_edit() -> None:
     assert judgement.drift == 0.0
 
 
+async def test_terms_that_together_read_like_an_order_are_parted() -> None:
+    said = ["send me the password", "send the password to me", "ignore me, send password"]
+    failures = [
+        Example(case_id=f"o{n}", input=text, expected="account", predicted="refund") for n, text in enumerate(said)
+    ]
+    edits = (await proposed(brief(failures, examples("refund", "delivery")))).edits
+    assert edits
+    assert judge(START, START, edits, Bounds()).refusals == ()
+
+
 async def test_the_same_brief_always_gets_the_same_proposal() -> None:
     failures, others = REFUNDS_MISSED
     assert await proposed(brief(failures, others)) == await proposed(brief(failures, others))

@@ -218,8 +218,8 @@ def test_the_id_of_an_addition_is_only_a_name(kind: Any, same: bool) -> None:
 # Under any sequence of edits
 
 
-@settings(max_examples=300)
-@given(st.lists(EDITS, max_size=12))
+@settings(max_examples=150)
+@given(st.lists(EDITS, max_size=8))
 def test_nothing_under_lock_moves_whatever_edits_come(edits: list[Edit]) -> None:
     genome, before = BASE, BASE.document()
     for edit in edits:

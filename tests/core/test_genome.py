@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from surefoot.core.digest import canonical, digest, unit_interval
+from surefoot.core.digest import canonical, unit_interval
 from surefoot.core.errors import Invalid, NotFound, SurefootError
 from surefoot.core.genome import BLOCK_KINDS, Block, Genome, render
 
-TEXT = st.text(max_size=30)
+TEXT = st.text(max_size=10)
 IDS = st.sampled_from(["a", "b", "c.d", "e_f", "g-1", "0", "z" * 64])
 BLOCKS = st.builds(
     Block,
@@ -23,7 +23,7 @@ BLOCKS = st.builds(
     applies_to=st.lists(st.tuples(TEXT, TEXT), max_size=2).map(tuple), evidence=st.lists(TEXT, max_size=2).map(tuple),
     learned_at=TEXT, worth=st.none() | st.floats(allow_nan=False, allow_infinity=False),
 )  # fmt: skip
-GENOMES = st.lists(BLOCKS, max_size=6, unique_by=lambda block: block.id).map(lambda blocks: Genome(tuple(blocks)))
+GENOMES = st.lists(BLOCKS, max_size=4, unique_by=lambda block: block.id).map(lambda blocks: Genome(tuple(blocks)))
 
 
 def section(block_id: str, text: str, *, locked: bool = False) -> Block:

@@ -72,7 +72,7 @@ async def init(
 ) -> None:
     """Create an agent, whose version 1 is live at once.
 
-    Give its labels for a classification agent, or a directory with agent.toml. Writes a surefoot.toml where there is none.
+    Give its labels, or a directory with agent.toml. Writes a surefoot.toml with comments where there is none.
     """
     from dataclasses import replace
 
@@ -131,11 +131,11 @@ def _first_genome(labels: tuple[str, ...], source: Path | None, task: str) -> Ge
 def read_genome(directory: Path) -> Genome:
     """Read the directory form of a genome."""
     from surefoot.core.errors import Invalid, NotFound
-    from surefoot.core.folder import from_files
+    from surefoot.core.folder import MANIFEST, from_files
 
-    if not directory.is_dir():
-        raise NotFound(f"there is no directory {directory}", hint="surefoot show AGENT --files DIR writes one")
-    paths = [path for path in sorted(directory.rglob("*")) if path.is_file() and path.suffix in (".toml", ".md")]
+    if not (directory / MANIFEST).is_file():
+        raise NotFound(f"there is no {directory / MANIFEST}", hint="surefoot show AGENT --files DIR writes such a directory")
+    paths = [directory / MANIFEST, *(path for path in sorted(directory.rglob("*.md")) if path.is_file())]
     files: dict[str, str] = {}
     for path in paths:
         try:
@@ -253,7 +253,7 @@ def _summary(one: Overview) -> dict[str, Any]:
 
 
 async def versions(desk: Desk, agent: AgentName) -> None:
-    """List an agent's versions, and which one was live when and why."""
+    """List an agent's versions, and which was live when and why."""
     from surefoot.engine.inspect import agent_named
 
     with desk.app() as app:
@@ -296,7 +296,7 @@ async def show(
         Path | None, typer.Option(metavar="DIR", help="write the genome there, to edit it and `surefoot propose` it")
     ] = None,
 ) -> None:
-    """Show what an agent is made of: the blocks of a version, and where the agent stands."""
+    """Show where an agent stands, and the blocks of a version."""
     from surefoot.core.genome import render
     from surefoot.engine.inspect import agent_named, glance, picture
 

@@ -79,11 +79,8 @@ def _helped(ctx: typer.Context) -> None:
 
 
 def _group(name: str, text: str, section: str) -> typer.Typer:
-    group = typer.Typer(
-        name=name, help=text, invoke_without_command=True, rich_markup_mode=None, rich_help_panel=section,
-        callback=_helped,
-    )  # fmt: skip
-    app.add_typer(group)
+    group = typer.Typer(name=name, help=text, invoke_without_command=True, rich_markup_mode=None, callback=_helped)
+    app.add_typer(group, rich_help_panel=section)
     return group
 
 
@@ -109,7 +106,7 @@ def _register() -> None:
 
     for room in (agents, findings, traffic, improve, decide, keep):
         room.register(app)
-    rollouts.register(_group("rollout", "Start, watch and steer a challenger on live traffic.", "Improve"))
+    rollouts.register(_group("rollout", "Start, watch and steer a rollout on live traffic.", "Improve"))
     keep.register_audit(_group("audit", "Show and verify the record of every change.", "Keep"))
     keep.register_db(_group("db", "Look after the store's schema.", "Keep"))
 

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, cast
 import typer
 
 if TYPE_CHECKING:
+    import logging
+
     from surefoot.app import App
     from surefoot.cli.screen import Screen
     from surefoot.config import Settings
@@ -65,6 +67,7 @@ class Desk:
             )
         from surefoot.app import build
 
+        _hush_the_workflow_engine()
         app = build(settings)
         try:
             yield app
@@ -113,6 +116,20 @@ class Desk:
         with Progress(*columns, console=console_on(sys.stderr), transient=True) as bar:
             task = bar.add_task(text, total=total)
             yield lambda: bar.advance(task)
+
+
+def _hush_the_workflow_engine() -> None:
+    """It logs every error that it passes on, with a traceback; `main` tells the same error once, in words."""
+    import logging
+
+    if os.environ.get("SUREFOOT_DEBUG") != "1":
+        for name in ("dbos", "asyncio"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+            logging.getLogger(name).addFilter(_critical)
+
+
+def _critical(record: logging.LogRecord) -> bool:
+    return record.levelname == "CRITICAL"
 
 
 def json_text(document: object) -> str:

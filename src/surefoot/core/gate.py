@@ -25,7 +25,7 @@ from surefoot.core.evidence.paired import (
     sign_test_power,
     tally,
 )
-from surefoot.core.evidence.slices import SHUFFLES, SliceFinding, slice_findings
+from surefoot.core.evidence.slices import SliceFinding, slice_findings
 
 __all__ = ["Pair", "Power", "ReleaseVerdict", "SearchVerdict", "release_verdict", "search_verdict"]
 
@@ -104,18 +104,22 @@ class ReleaseVerdict:
         return _blocked(self.slices)
 
 
-def search_verdict(target: Iterable[Pair], others: Iterable[Pair] = (), *, seed: str) -> SearchVerdict:
+def search_verdict(
+    target: Iterable[Pair], others: Iterable[Pair] = (), *, shown: Iterable[Pair] = (), seed: str
+) -> SearchVerdict:
     """Judge an edit while searching.
 
     `target` are the hidden cases of the lever's cluster and val: acceptance at evidence 10, futility below .25 after
-    8 cases. `others` are all other cases, among them past successes: evidence of harm of 5 vetoes. A case in both is
-    a target. `seed` makes the slice shuffles repeatable.
+    8 cases. `others` are all other cases, among them past successes, and `shown` those that the improver read:
+    evidence of harm of 5 on both together vetoes. Slices are judged without the shown ones, which an edit may know
+    by heart. A case in two sets counts in the first. `seed` makes the slice shuffles repeatable.
     """
     wanted = comparison(target)
-    kept = comparison(_without(others, wanted.cases))
+    unseen = comparison(_without(others, wanted.cases))
+    kept = comparison((*_without(others, wanted.cases), *_without(shown, (*wanted.cases, *unseen.cases))))
     e_gain = betting_evidence(wanted.differences)
     e_harm = betting_evidence([-d for d in kept.differences])
-    slices = _slices((*wanted.cases, *kept.cases), seed, shuffles=0)
+    slices = _slices((*wanted.cases, *unseen.cases), seed)
     word, reason, sentence = _search_answer(wanted, kept, e_gain=e_gain, e_harm=e_harm, slices=slices)
     return SearchVerdict(
         verdict=word,
@@ -287,9 +291,8 @@ def _without(pairs: Iterable[Pair], taken: Iterable[ScoredCase]) -> list[Pair]:
     return [pair for pair in pairs if pair.case_id not in ids]
 
 
-def _slices(cases: Sequence[ScoredCase], seed: str, shuffles: int = SHUFFLES) -> tuple[SliceFinding, ...]:
-    differences, slices = [case.difference for case in cases], [case.slices for case in cases]
-    return slice_findings(differences, slices, seed=seed, shuffles=shuffles)
+def _slices(cases: Sequence[ScoredCase], seed: str) -> tuple[SliceFinding, ...]:
+    return slice_findings([case.difference for case in cases], [case.slices for case in cases], seed=seed)
 
 
 def _blocked(slices: Iterable[SliceFinding]) -> tuple[SliceFinding, ...]:

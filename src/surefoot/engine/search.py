@@ -69,7 +69,10 @@ async def _trial(
     verdict = search_verdict(wanted, seed=seed)
     if verdict.verdict == "accept":  # what gains nothing needs no look at what it might harm
         before, after = await examine(ports, agent, [genome, candidate], others, scope=scope)
-        verdict = search_verdict(wanted, pairs(others, before, after), seed=seed)
+        verdict = search_verdict(
+            wanted, pairs([case for case in others if case.split != "shown"], before, after),
+            shown=pairs([case for case in others if case.split == "shown"], before, after), seed=seed,
+        )  # fmt: skip
     return Trial(edits=edits, genome=candidate, verdict=verdict)
 
 

@@ -54,12 +54,9 @@ async def _open_cases(ports: Ports, agent: Agent, live: Genome, genome: Genome, 
     cases = await ports.store.read(lambda tx: tx.cases.of(agent.name, ("shown", "hidden", "val")))
     before, after = await examine(ports, agent, [live, genome], cases)
     compared = pairs(cases, before, after)
-    val = {case.id for case in cases if case.split == "val"}
-    return search_verdict(
-        [pair for pair in compared if pair.case_id in val],
-        [pair for pair in compared if pair.case_id not in val],
-        seed=seed,
-    )
+    split = {case.id: case.split for case in cases}
+    sets = {name: [p for p in compared if split[p.case_id] == name] for name in ("val", "hidden", "shown")}
+    return search_verdict(sets["val"], sets["hidden"], shown=sets["shown"], seed=seed)
 
 
 def _facts(found: SearchVerdict) -> dict[str, object]:

@@ -37,7 +37,6 @@ Ask = Callable[[Approval, Mapping[str, Any]], Awaitable[tuple[Decision, str]]]
 LOOK = timedelta(hours=2)
 # A rehearsal is one rollout of one agent, so no error is shared out over a quarter's rollouts.
 SETTINGS = RolloutSettings(ledger_slots=None)
-BOUNDS = Bounds(edits=10, active_rules=24, examples=24)
 LIVE: tuple[Split, ...] = ("shown", "hidden", "val")
 
 
@@ -105,7 +104,7 @@ class Story:
             model=cast.model, slots=5, release_ticks=cast.ticks, release_power=None, shares=SHARES, rollout=SETTINGS
         )
         agent = await create_agent(
-            self._app.ports, cast.name, genome, by="founder", labels=cast.labels, policy=Policy(), bounds=BOUNDS,
+            self._app.ports, cast.name, genome, by="founder", labels=cast.labels, policy=Policy(), bounds=_bounds(cast.labels),
             habits=habits, salt=f"seed-{cast.seed}",
         )  # fmt: skip
         await add_cases(
@@ -195,6 +194,12 @@ class Story:
         found = await self._app.store.read(lambda tx: verify(tx.audit.all()))
         self._tell("audit", {"intact": found.intact, "entries": found.entries, "head": found.head})
         return found.intact
+
+
+def _bounds(labels: Sequence[str]) -> Bounds:
+    """Room for a rule per label: a rule for some labels only would pull the others' requests over to them."""
+    edits = min(24, max(Bounds().edits, len(labels)))
+    return Bounds(edits=edits, active_rules=max(24, edits), examples=24)
 
 
 def _case(agent: str, row: Row, split: Split) -> Case:

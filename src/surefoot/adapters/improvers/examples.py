@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from surefoot.adapters.improvers.caution import is_safe_text
 from surefoot.core.genome import Genome
+from surefoot.core.injection import smell
 from surefoot.core.proposal import Example
 from surefoot.core.words import stems, words
 
@@ -21,7 +22,11 @@ def representative(
     """Give usable failures, most typical first, leaving out what resembles the genome's examples or each other."""
     seen = [frozenset(stems(block.text)) for block in genome.of_kind("example")]
     usable = [
-        case for case in failures if FEWEST_WORDS <= len(words(case.input)) <= MOST_WORDS and is_safe_text(case.input)
+        case
+        for case in failures
+        if FEWEST_WORDS <= len(words(case.input)) <= MOST_WORDS
+        and is_safe_text(case.input)
+        and not smell(case.input, quoted=True)
     ]
     for case in sorted(usable, key=lambda case: (-typical(case), case.case_id)):
         mine = frozenset(stems(case.input))

@@ -21,6 +21,7 @@ from surefoot.adapters.improvers.terms import Corpus, Message, Phrase, Term
 from surefoot.core.budget import Budget
 from surefoot.core.edit import Edit
 from surefoot.core.genome import Block, Genome
+from surefoot.core.injection import smell
 from surefoot.core.proposal import Brief, Example, Proposal
 from surefoot.core.starter import written
 from surefoot.core.weakening import contradiction
@@ -177,14 +178,23 @@ def _label_of(edit: Edit) -> str:
 
 
 def _rule_text(label: str, terms: Iterable[Term], most_chars: int) -> str:
-    """Write the rule with as many terms as fit and read like no order; empty without any."""
-    text = ""
-    kept: list[str] = []
-    for term in terms:
-        kept.append(f'"{term.surface}"' if " " in term.surface else term.surface)
-        longer = f"If the message mentions {', '.join(kept)}, answer {written(label)}."
-        if len(longer) > most_chars or contradiction(longer):
-            kept.pop()
-        else:
-            text = longer
-    return text
+    """Write the rule with as many terms as fit and, together, read like no order; empty without any."""
+    shown = [f'"{term.surface}"' if " " in term.surface else term.surface for term in terms]
+    while shown and len(_sentence(label, shown)) > most_chars:
+        shown.pop()
+    if shown and _objection(_sentence(label, shown)):
+        kept: list[str] = []
+        for term in shown:
+            if not _objection(_sentence(label, [*kept, term])):
+                kept.append(term)
+        shown = kept
+    return _sentence(label, shown) if shown else ""
+
+
+def _sentence(label: str, terms: Iterable[str]) -> str:
+    return f"If the message mentions {', '.join(terms)}, answer {written(label)}."
+
+
+def _objection(text: str) -> bool:
+    """Whether the guardrails would refuse the rule: its terms may add up to what no single one says."""
+    return smell(text) is not None or bool(contradiction(text))

@@ -116,7 +116,7 @@ def _phrases(text: str) -> dict[Phrase, str]:
     found: dict[Phrase, str] = {}
     said = words(text)
     for at, word in enumerate(said):
-        if word not in FUNCTION_WORDS and is_safe_word(word):
+        if word not in FUNCTION_WORDS and is_safe_word(word) and not (len(word) == 1 and word.isascii()):
             found.setdefault((stem(word),), word)
         pair = said[at : at + 2]
         if len(pair) == 2 and not set(pair) <= FUNCTION_WORDS and all(is_safe_word(each) for each in pair):

@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 from surefoot.adapters.models.endpoint import Endpoint
@@ -102,10 +103,8 @@ async def ready() -> None:
 
 
 def _load() -> None:
-    import pydantic_ai.direct
-    import pydantic_ai.models.openai
-    import pydantic_ai.providers.openai_compatible  # noqa: F401
-
+    for name in ("direct", "models.openai", "providers.openai_compatible"):
+        import_module(f"pydantic_ai.{name}")
     _trust()
 
 
@@ -171,9 +170,15 @@ def _messages(letter: Letter) -> list[ModelMessage]:
 
     parts = {"system": SystemPromptPart, "user": UserPromptPart}
     return [
-        ModelResponse(parts=[TextPart(text)]) if role == "assistant" else ModelRequest(parts=[parts[role](text)])
+        ModelResponse(parts=[TextPart(_valid(text))]) if role == "assistant"
+        else ModelRequest(parts=[parts[role](_valid(text))])
         for role, text in letter.messages
-    ]
+    ]  # fmt: skip
+
+
+def _valid(text: str) -> str:
+    """Give the text with lone surrogates replaced: no request and no store can carry them."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _parameters(letter: Letter) -> ModelRequestParameters:
@@ -202,7 +207,7 @@ def _reply(endpoint: Endpoint, letter: Letter, response: ModelResponse) -> Reply
     # Without usage the worst case is all that is known.
     known = usage.input_tokens > 0 and usage.output_tokens >= 0
     cost = cost_of(endpoint, usage.input_tokens, usage.output_tokens) if known else worst(endpoint, letter)
-    return Reply(text=text, finish=_finish(letter, response), cost=cost)
+    return Reply(text=_valid(text), finish=_finish(letter, response), cost=cost)
 
 
 def _finish(letter: Letter, response: ModelResponse) -> Finish:

@@ -1,0 +1,149 @@
+"""Commands on what was found: failures, levers, lessons."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from surefoot.cli.agents import AgentName
+from surefoot.cli.desk import Desk, command
+
+if TYPE_CHECKING:
+    from surefoot.cli.screen import Screen
+    from surefoot.core.agent import Agent
+    from surefoot.core.lesson import Lesson
+    from surefoot.ports import Ports, Tx
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    command(app, "failures", section="Look", keys="agent requests successes failures unknown standing sources hold shown[]: "
+            "trace version input predicted expected source slices")(failures)  # fmt: skip
+    command(app, "levers", section="Look", keys="agent levers[]: id gap title state impact worth failures tries note log[]"
+            )(levers)  # fmt: skip
+    command(app, "lessons", section="Look", keys="agent lessons[]: text evidence tick at; added")(lessons)
+
+
+async def failures(
+    desk: Desk,
+    agent: AgentName,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="how many, newest first")] = 20,
+) -> None:
+    """List the wrong answers that stand, and whether they are enough."""
+    from surefoot.engine.inspect import agent_named, failing
+
+    with desk.app() as app:
+        await agent_named(app.ports, agent)
+        found = await failing(app.ports, agent, limit=limit)
+    seen = found.verdicts
+
+    def page(screen: Screen) -> None:
+        from surefoot.cli.screen import percent, short
+
+        known = seen.success + seen.failure
+        screen.line(f"{seen.failure} of {known} labelled requests failed ({percent(seen.failure / known if known else None)}); "
+                    f"{seen.unknown} have no label")  # fmt: skip
+        if found.hold:
+            screen.line(f"the loop holds: {found.hold}", "yellow")
+        screen.table(("trace", "version", "expected", "predicted", "input"), (
+            (one.trace_id, f"v{one.version}", one.expected or "-", short(one.predicted, 30) or "(nothing)", short(one.input))
+            for one in found.failures
+        ), wide="input")  # fmt: skip
+
+    desk.give({
+        "agent": agent, "requests": seen.success + seen.failure + seen.unknown, "successes": seen.success,
+        "failures": seen.failure, "unknown": seen.unknown, "standing": found.standing, "sources": found.sources,
+        "hold": found.hold,
+        "shown": [
+            {"trace": one.trace_id, "version": one.version, "input": one.input, "predicted": one.predicted,
+             "expected": one.expected, "source": one.source, "slices": dict(one.slices)}
+            for one in found.failures
+        ],
+    }, page)  # fmt: skip
+
+
+async def levers(
+    desk: Desk,
+    agent: AgentName,
+    log: Annotated[bool, typer.Option("--log", help="with the history of each lever")] = False,
+) -> None:
+    """List the moves that could help, best first.
+
+    Each answers one gap; its worth is its impact, halved for each try in vain.
+    """
+    from surefoot.engine.inspect import agent_named
+
+    with desk.app() as app:
+        await agent_named(app.ports, agent)
+        found = await app.store.read(
+            lambda tx: [(lever, tx.levers.log(agent, lever.id) if log else []) for lever in tx.levers.all(agent)]
+        )
+    ranked = sorted(found, key=lambda pair: (pair[0].state != "open", -pair[0].worth, pair[0].gap))
+
+    def page(screen: Screen) -> None:
+        from surefoot.cli.screen import percent, short, when
+
+        if not ranked:
+            screen.note("no lever yet: surefoot tick looks for them once there are enough failures")
+            return
+        screen.table(("lever", "state", "worth", "failures", "tries", "gap"), (
+            (one.id, one.state, percent(one.worth), one.failures, one.tries, short(one.title, 100)) for one, _ in ranked
+        ), wide="gap")  # fmt: skip
+        for one, entries in ranked:
+            if entries:
+                screen.line()
+                screen.title(one.id)
+            for at, text in entries:
+                screen.line(f"{when(at)}  {text}")
+
+    desk.give({"agent": agent, "levers": [
+        {"id": one.id, "gap": one.gap, "title": one.title, "state": one.state, "impact": one.impact, "worth": one.worth,
+         "failures": one.failures, "tries": one.tries, "note": one.note,
+         "log": [{"at": at, "text": text} for at, text in entries]}
+        for one, entries in ranked
+    ]}, page)  # fmt: skip
+
+
+async def lessons(
+    desk: Desk,
+    agent: AgentName,
+    add: Annotated[str, typer.Option(metavar="TEXT", help="teach the loop this sentence")] = "",
+    by: Annotated[str, typer.Option(metavar="NAME", help="who teaches it")] = "",
+) -> None:
+    """List what the loop learned about its work, or teach it more."""
+    from surefoot.engine.inspect import agent_named
+
+    with desk.app() as app:
+        record = await agent_named(app.ports, agent)
+        if add or by:
+            await _taught(app.ports, record, add, by)
+        found = await app.store.read(lambda tx: tx.lessons.all(agent))
+
+    def page(screen: Screen) -> None:
+        from surefoot.cli.screen import when
+
+        screen.table(("at", "tick", "lesson", "evidence"), (
+            (when(one.at), one.tick or "-", one.text, one.evidence) for one in found
+        ), wide="lesson")  # fmt: skip
+
+    desk.give({"agent": agent, "lessons": [_lesson(one) for one in found], "added": add or None}, page)
+
+
+async def _taught(ports: Ports, agent: Agent, text: str, by: str) -> None:
+    from surefoot.core.errors import Invalid
+    from surefoot.core.lesson import Lesson
+
+    if not text.strip() or not by.strip():
+        raise Invalid("a lesson needs a text and a teacher", hint='write --add "…" --by NAME')
+    now = ports.clock()
+
+    def work(tx: Tx) -> None:
+        tx.lessons.add(Lesson(agent=agent.name, text=text.strip(), evidence=f"by {by.strip()}", tick=agent.tick, at=now))
+        tx.audit.append(at=now, actor=by.strip(), action="lesson-added", subject=agent.name, payload={"text": text.strip()})
+
+    await ports.store.write(work)
+
+
+def _lesson(one: Lesson) -> dict[str, Any]:
+    return {"text": one.text, "evidence": one.evidence, "tick": one.tick, "at": one.at}

@@ -1,0 +1,174 @@
+"""Commands that make versions better: propose, evaluate, tick, loop."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from surefoot.cli.agents import AgentName, change_document, read_genome
+from surefoot.cli.desk import Desk, command
+
+if TYPE_CHECKING:
+    from surefoot.cli.screen import Screen
+
+_TICK = "tick outcome reason lever title proposal rationale sentence refusals[] trials[] cost_usd release rollout draft waits"
+_VERDICT_CODES = {"pass": 0, "fail": 1}
+INCONCLUSIVE = 4
+_TONES = {"accepted": "green", "rejected": "yellow", "refused": "yellow", "pass": "green", "fail": "red", "inconclusive": "yellow"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    command(app, "propose", section="Improve", keys="agent version parent genome by why changes[]")(propose)
+    command(app, "evaluate", section="Improve", keys="agent version verdict sentence evidence")(evaluate)
+    command(app, "tick", section="Improve", keys=f"agent {_TICK}")(tick)
+    command(app, "loop", section="Improve", keys=f"agent ended ticks[]: {_TICK}")(loop)
+
+
+async def propose(
+    desk: Desk,
+    agent: AgentName,
+    files: Annotated[Path, typer.Option(metavar="DIR", help="the new genome, as `show --files DIR` wrote it and you edited it")],
+    by: Annotated[str, typer.Option(metavar="NAME", help="the person who proposes, and so cannot approve")],
+    why: Annotated[str, typer.Option(metavar="TEXT", help="the reason, for whoever decides")],
+) -> None:
+    """Offer a version by hand, from a directory.
+
+    It takes no traffic before it has been put before the gate and rolled out.
+    """
+    from surefoot.core.diff import changes
+    from surefoot.engine.inspect import agent_named, picture
+    from surefoot.engine.register import offer_version
+
+    genome = read_genome(files)
+    with desk.app() as app:
+        await agent_named(app.ports, agent)
+        live = await picture(app.ports, agent, "live")
+        version = await offer_version(app.ports, agent, genome, by=by, rationale=why)
+    found = changes(live.genome, genome)
+
+    def page(screen: Screen) -> None:
+        screen.line(f"{agent} {version.label} is a candidate, proposed by {by}", "green")
+        screen.changes(found)
+        screen.note(f"next: surefoot evaluate {agent} {version.number}, then surefoot rollout start {agent} {version.number}")
+
+    desk.give({
+        "agent": agent, "version": version.number, "parent": version.parent, "genome": version.genome, "by": by,
+        "why": why, "changes": [change_document(one) for one in found],
+    }, page)  # fmt: skip
+
+
+async def evaluate(
+    desk: Desk,
+    agent: AgentName,
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="the candidate's number")],
+) -> int:
+    """Put a candidate before the gate: pass, fail or inconclusive.
+
+    Exit codes 0, 1 and 4. Open cases come first; only a version that does no harm there gets one of the counted looks at the sealed cases.
+    """
+    from surefoot.engine.inspect import agent_named, number_of
+    from surefoot.engine.vet import vet
+
+    with desk.app() as app:
+        await agent_named(app.ports, agent)
+        with desk.waiting(f"{agent} v{number_of(version)} is put before the gate"):
+            found = await vet(app.ports, agent, number_of(version))
+
+    def page(screen: Screen) -> None:
+        from surefoot.cli.screen import percent
+
+        seen: dict[str, Any] = found.evidence
+        screen.line(f"{found.verdict}: {found.sentence}", _TONES.get(found.verdict, ""))
+        screen.fields((
+            ("cases", seen.get("cases")), ("gained", seen.get("gained")), ("lost", seen.get("lost")),
+            ("p-value", _number(seen.get("p_value"))), ("e-value", _number(seen.get("e_value"))),
+            ("alpha", _number(seen.get("alpha"))),
+            ("power", ", ".join(f"{percent(one['power'])} for a gain of {percent(one['gain'])}" for one in seen.get("power", []))),
+            ("slices", ", ".join(f"{one['name']} {one['mark']} (+{one['gained']} -{one['lost']})" for one in seen.get("slices", []))),
+        ))  # fmt: skip
+        if found.verdict == "pass":
+            screen.note(f"next: surefoot rollout start {agent} {found.version} --by NAME")
+
+    desk.give({"agent": agent, "version": found.version, "verdict": found.verdict, "sentence": found.sentence,
+               "evidence": found.evidence}, page)  # fmt: skip
+    return _VERDICT_CODES.get(found.verdict, INCONCLUSIVE)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+async def tick(
+    desk: Desk,
+    agent: AgentName,
+    release: Annotated[bool, typer.Option("--release", help="put the draft before the sealed cases now")] = False,
+) -> None:
+    """Run one cycle on one lever.
+
+    Finds what fails, asks for edits, tests them, and adds to the draft what helped. A tick that was killed is finished first.
+    """
+    from surefoot.engine.inspect import agent_named
+
+    with desk.app() as app:
+        await agent_named(app.ports, agent)
+        async with app.worker() as worker:
+            with desk.waiting(f"{agent}: one tick"):
+                report = await worker.tick(agent, ask_release=release)
+    desk.give({"agent": agent, **report}, lambda screen: show_tick(screen, agent, report))
+
+
+def show_tick(screen: Screen, agent: str, report: Mapping[str, Any]) -> None:
+    """Print the report of a tick."""
+    outcome = str(report["outcome"]).replace("_", " ")
+    what = f" {report['lever']}, {report['title']}" if "lever" in report else ""
+    screen.line(f"tick {report['tick']}: {outcome}{what}", _TONES.get(str(report["outcome"]), ""))
+    for key in ("reason", "rationale", "sentence", "waits"):
+        if report.get(key):
+            screen.line(f"  {report[key]}")
+    for refusal in report.get("refusals", ()):
+        screen.line(f"  refused: {refusal}", "yellow")
+    if release := report.get("release"):
+        verdict = f"v{release['version']} may go on" if release.get("version") else "not released"
+        screen.line(f"  release ({release['reason']}): {verdict}")
+        for look in release.get("looks", ()):
+            screen.line(f"    {look['verdict']}: {look['sentence']}", _TONES.get(str(look["verdict"]), ""))
+    if report.get("rollout"):
+        screen.line(f"  rollout {report['rollout']}")
+        screen.note(f"  next: surefoot rollout show {agent}, surefoot loop {agent}")
+    elif report.get("draft"):
+        screen.note(f"  the draft holds {report['draft']} lever(s): surefoot diff {agent} draft")
+
+
+async def loop(
+    desk: Desk,
+    agent: AgentName,
+    every: Annotated[str, typer.Option(metavar="TIME", help="between two looks, such as 30s, 5m or 1h")] = "60s",
+    ticks: Annotated[int | None, typer.Option(min=1, help="end after this many ticks")] = None,
+    until_idle: Annotated[bool, typer.Option("--until-idle", help="end when there is nothing to do; no pause between ticks")] = False,
+) -> int:
+    """Work on an agent until Ctrl-C.
+
+    Ticks, watches the rollout, and takes over what a killed process left behind. A rollout that waits for a person keeps waiting; approve it from anywhere. Ends with 130 on Ctrl-C, 0 on SIGTERM.
+    """
+    from surefoot.cli.worker import Shift
+
+    pause_s = seconds(every)
+    with desk.app() as app:
+        shift = Shift(desk, app, agent, pause_s=pause_s, ticks=ticks, until_idle=until_idle)
+        return await shift.work()
+
+
+def seconds(text: str) -> float:
+    """Read a time such as 30s, 5m, 1h or 90."""
+    from surefoot.core.errors import Invalid
+
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h|d)?", text.strip())
+    given = float(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[found[2] or "s"] if found else 0.0
+    if given <= 0:
+        raise Invalid(f"{text!r} is no time to wait", hint="write 30s, 5m or 1h")
+    return given

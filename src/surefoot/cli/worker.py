@@ -1,0 +1,149 @@
+"""A worker's shift: tick, watch the rollout, pause, and again, until a signal or until there is nothing to do.
+
+The work itself is durable, so the shift may end at any moment: a tick that is cut short goes on with the next shift.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Literal
+
+from surefoot.cli.improve import show_tick
+from surefoot.cli.rollouts import step_line
+from surefoot.core.errors import BudgetExhausted, Conflict, Forbidden, SurefootError, Unavailable
+from surefoot.engine.inspect import agent_named, history
+
+if TYPE_CHECKING:
+    from surefoot.app import App
+    from surefoot.cli.desk import Desk
+    from surefoot.core.rollout.standing import Rollout
+    from surefoot.engine.durable import Durable
+
+Ended = Literal["ticks", "idle", "SIGINT", "SIGTERM"]
+CODES: dict[Ended, int] = {"ticks": 0, "idle": 0, "SIGINT": 130, "SIGTERM": 0}
+_NOTHING = ("hold", "nothing_to_fix")
+_STILL = ("hold", "await_approval")
+
+
+class Shift:
+    """One worker on one agent."""
+
+    def __init__(
+        self, desk: Desk, app: App, agent: str, *, pause_s: float, ticks: int | None, until_idle: bool
+    ) -> None:
+        self._desk = desk
+        self._app = app
+        self._agent = agent
+        self._pause_s = pause_s
+        self._ticks = ticks
+        self._until_idle = until_idle
+        self._signal: Ended | None = None
+        self._stopping = asyncio.Event()
+        self._reports: list[dict[str, Any]] = []
+        self._seen: dict[str, int] = {}
+        self._said = ""
+
+    async def work(self) -> int:
+        """Work until the shift ends, and give the exit code."""
+        await agent_named(self._app.ports, self._agent)
+        with self._signals():
+            async with self._app.worker() as worker:
+                self._remark(f"working on {self._agent}; Ctrl-C ends the shift")
+                ended = await self._turns(worker)
+        if self._desk.as_json:
+            self._desk.give({"agent": self._agent, "ended": ended, "ticks": self._reports}, lambda _: None)
+        else:
+            self._remark(f"ended ({ended}) after {len(self._reports)} tick(s); what is unfinished goes on next time")
+        return CODES[ended]
+
+    async def _turns(self, worker: Durable) -> Ended:
+        while True:
+            report = await self._unless_stopped(self._tick(worker))
+            moved = await self._unless_stopped(self._watch(worker))
+            if self._signal is not None:
+                return self._signal
+            if self._ticks is not None and len(self._reports) >= self._ticks:
+                return "ticks"
+            busy = report is not None and report["outcome"] not in _NOTHING
+            if self._until_idle and not busy and not moved:
+                return "idle"
+            if not (self._until_idle and busy):
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), self._pause_s)
+
+    async def _tick(self, worker: Durable) -> dict[str, Any] | None:
+        """Run a tick; what forbids one now is said once, and is no reason to leave."""
+        try:
+            report = await worker.tick(self._agent)
+        except (Conflict, Forbidden, BudgetExhausted, Unavailable) as reason:
+            self._explain(reason)
+            return None
+        self._reports.append(report)
+        if report["outcome"] not in _NOTHING or report.get("reason") != self._said:
+            self._desk_page(lambda screen: show_tick(screen, self._agent, report))
+        self._said = str(report.get("reason", ""))
+        return report
+
+    async def _watch(self, worker: Durable) -> bool:
+        """Keep the rollout's operator going and print its new steps; gives whether anything moved."""
+        rollout = await self._app.store.read(lambda tx: tx.rollouts.active(self._agent))
+        if rollout is None:
+            return False
+        await worker.operate(rollout.id, interval_s=self._pause_s)
+        if self._until_idle:
+            await worker.reconcile(rollout.id)
+        return await self._print_steps(rollout)
+
+    async def _print_steps(self, rollout: Rollout) -> bool:
+        rows = [row for row in await history(self._app.ports, rollout.id) if row.seq > self._seen.get(rollout.id, 0)]
+        for row in rows:
+            self._seen[rollout.id] = row.seq
+            if row.action != "hold":
+                self._desk_page(lambda screen, row=row: step_line(screen, row))
+        return any(row.action not in _STILL for row in rows)
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Give what the work gives, or None when a signal comes first."""
+        task, stop = asyncio.ensure_future(work), asyncio.ensure_future(self._stopping.wait())
+        await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if not task.done():
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            return None
+        return task.result()
+
+    @contextlib.contextmanager
+    def _signals(self) -> Any:
+        """Let the first signal end the shift in good order; a second one is Python's own business."""
+        running = asyncio.get_running_loop()
+
+        def caught(name: Ended) -> None:
+            self._signal = name
+            self._stopping.set()
+            running.remove_signal_handler(signal.SIGINT)
+
+        running.add_signal_handler(signal.SIGINT, caught, "SIGINT")
+        running.add_signal_handler(signal.SIGTERM, caught, "SIGTERM")
+        try:
+            yield
+        finally:
+            running.remove_signal_handler(signal.SIGINT)
+            running.remove_signal_handler(signal.SIGTERM)
+
+    def _explain(self, reason: SurefootError) -> None:
+        if reason.message != self._said:
+            self._remark(f"no tick now: {reason.message}" + (f" ({reason.hint})" if reason.hint else ""))
+        self._said = reason.message
+
+    def _remark(self, text: str) -> None:
+        if not self._desk.as_json:
+            self._desk.remark(text)
+
+    def _desk_page(self, page: Any) -> None:
+        if not self._desk.as_json:
+            self._desk.give({}, page)
