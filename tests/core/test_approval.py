@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -21,7 +22,12 @@ MICROSECOND = timedelta(microseconds=1)
 
 
 def decided(approval: Approval = PENDING, decision: Decision = "approved", **changed: Any) -> Approval:
-    what = {"actor": "Bo", "version_digest": "v-hash", "evidence_digest": "e-hash", "now": ASKED + timedelta(hours=1)}
+    what: dict[str, Any] = {
+        "actor": "Bo",
+        "version_digest": "v-hash",
+        "evidence_digest": "e-hash",
+        "now": ASKED + timedelta(hours=1),
+    }
     return decide(approval, decision, **(what | changed))
 
 
@@ -47,7 +53,7 @@ def test_whoever_proposed_it_cannot_decide_however_they_write_their_name(actor: 
 @given(st.text(min_size=1, max_size=12), st.sampled_from([str.upper, str.title, str.swapcase, "  {}\n".format]))
 def test_no_way_of_writing_a_name_makes_another_person(name: str, written: Any) -> None:
     if identity(name) and identity(written(name)) == identity(name):
-        mine = Approval(**{f: getattr(PENDING, f) for f in Approval.__slots__} | {"proposers": (written(name),)})
+        mine = replace(PENDING, proposers=(written(name),))
         with pytest.raises(Forbidden):
             decided(mine, actor=name)
 
@@ -63,7 +69,7 @@ def test_nobody_cannot_decide(actor: str) -> None:
     [{"version_digest": "other"}, {"evidence_digest": "other"}, {"version_digest": ""}, {"evidence_digest": ""},
      {"version_digest": "e-hash", "evidence_digest": "v-hash"}, {"evidence_digest": "E-HASH"}],
 )  # fmt: skip
-def test_a_decision_on_what_has_moved_on_is_stale_and_counts_for_nothing(stale: dict[str, str]) -> None:
+def test_a_decision_on_what_has_moved_on_is_stale_and_counts_for_nothing(stale: dict[str, Any]) -> None:
     with pytest.raises(Conflict, match="changed since you looked"):
         decided(**stale)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from surefoot.core.case import SPLITS, TRAFFIC_SHARES, case_id, group_key, groups, split_of, words
+from surefoot.core.case import SPLITS, TRAFFIC_SHARES, Split, case_id, group_key, groups, split_of, words
 from surefoot.core.errors import Invalid
 
 VOCABULARY = ["card", "lost", "my", "refund", "where", "is", "the", "parcel", "please", "help", "not", "arrived", "yet"]
@@ -151,14 +151,14 @@ def test_another_salt_is_another_draw() -> None:
 
 @given(st.text(max_size=9), st.text(max_size=9), st.lists(st.integers(0, 9), min_size=6, max_size=6).filter(any))
 def test_a_share_of_zero_is_never_drawn(salt: str, group: str, parts: list[int]) -> None:
-    shares = {split: part / sum(parts) for split, part in zip(SPLITS, parts, strict=True)}
+    shares: dict[Split, float] = {split: part / sum(parts) for split, part in zip(SPLITS, parts, strict=True)}
     assert shares[split_of(salt, group, shares)] > 0
 
 
 @pytest.mark.parametrize("shares", [{"shown": 0.5}, {"shown": 0.6, "val": 0.6}, {"shown": 1.5, "val": -0.5}])
-def test_shares_that_are_none_are_refused(shares: dict[str, float]) -> None:
+def test_shares_that_are_none_are_refused(shares: dict[Split, float]) -> None:
     with pytest.raises(Invalid, match="are no shares"):
-        split_of("s", "g", shares)  # pyright: ignore[reportArgumentType]
+        split_of("s", "g", shares)
 
 
 def test_no_shares_at_all_are_refused() -> None:

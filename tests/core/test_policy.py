@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import get_args
 
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 from surefoot.core.edit import EDIT_KINDS, Edit
 from surefoot.core.errors import Conflict, Forbidden, SurefootError
-from surefoot.core.policy import Autonomy, ChangeLevel, Policy, level_of, may_canary, may_tick
+from surefoot.core.genome import Block, Genome
+from surefoot.core.policy import Autonomy, ChangeLevel, Policy, level_between, level_of, may_canary, may_tick
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 AUTONOMIES = get_args(Autonomy)
@@ -60,6 +62,29 @@ def test_a_name_that_only_begins_alike_is_no_part_of_surefoot(target: str) -> No
 @given(EDITS, EDITS)
 def test_the_highest_level_counts_and_company_never_lowers_it(some: list[Edit], more: list[Edit]) -> None:
     assert level_of([*some, *more]) == level_of([*more, *some]) == max(level_of(some), level_of(more))
+
+
+RULE = Block(id="r1", kind="rule", text="Be brief.")
+TOOL = Block(id="t1", kind="tool", text="Adds.")
+
+
+@pytest.mark.parametrize(
+    ("after", "level"),
+    [
+        ((RULE, TOOL), 2),
+        ((TOOL, RULE), 2),
+        ((RULE,), 2),
+        ((replace(RULE, text="Be kind."), TOOL), 2),
+        ((RULE, replace(TOOL, text="Adds and deletes.")), 3),
+        ((RULE, replace(TOOL, text=" ")), 3),
+        ((RULE, TOOL, replace(TOOL, id="t2")), 3),
+        ((replace(RULE, kind="tool"), TOOL), 3),
+        ((RULE, TOOL, Block(id="gate.release", kind="rule", text="x")), 4),
+        ((RULE, Block(id="judge", kind="tool", text="x")), 4),
+    ],
+)
+def test_the_level_between_two_genomes_sees_every_new_or_changed_tool(after: tuple[Block, ...], level: int) -> None:
+    assert level_between(Genome((RULE, TOOL)), Genome(after)) == level
 
 
 # Autonomy

@@ -16,8 +16,8 @@ VERDICTS = st.sampled_from(("success", "failure", "unknown"))
 SCORES = st.none() | st.floats(0, 1)
 
 
-def outcome(verdict: Verdict, **more: float | None) -> Outcome:
-    return Outcome(trace_id="t", verdict=verdict, at=AT, source="user", **more)
+def outcome(verdict: Verdict, score: float | None = None) -> Outcome:
+    return Outcome(trace_id="t", verdict=verdict, at=AT, source="user", score=score)
 
 
 @pytest.mark.parametrize("expected", [None, "", "  ", "\n\t", "\u00a0"])

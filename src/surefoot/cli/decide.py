@@ -128,17 +128,16 @@ async def _decided(
             evidence=_full(hashes[1], asked.evidence_digest), feedback=feedback,
         )  # fmt: skip
         row = await carried_out(app, after.rollout)
-        agent = await app.store.read(lambda tx: tx.agents.get(after.agent))
 
     def page(screen: Screen) -> None:
         screen.line(f"{after.decided_by}: {decision.replace('_', ' ')}, {after.agent} v{after.version}")
         screen.line(row["sentence"])
-        screen.note(f"live is v{agent.live}; the rollout is {row['state'].replace('_', ' ')}")
+        screen.note(f"live is v{row['live']}; the rollout is {row['state'].replace('_', ' ')}")
 
     desk.give({
         "approval": after.id, "state": after.state, "by": after.decided_by, "version_hash": after.version_digest,
         "evidence_hash": after.evidence_digest, "feedback": after.feedback, "rollout": after.rollout,
-        "rollout_state": row["state"], "weight_percent": row["weight_after"], "live": agent.live,
+        "rollout_state": row["state"], "weight_percent": row["weight_after"], "live": row["live"],
         "sentence": row["sentence"],
     }, page)  # fmt: skip
 
@@ -163,11 +162,15 @@ def _full(quoted: str, whole: str) -> str:
 
 
 async def carried_out(app: App, rollout_id: str) -> dict[str, Any]:
-    """Let a decision take effect now: take one durable step, and wake the operator where one is asleep."""
+    """Let a decision take effect now: take one durable step, and wake the operator where one is asleep.
+
+    Gives the step, and under `live` the version that serves after it.
+    """
     async with app.worker() as worker:
         row = await worker.reconcile(rollout_id)
         await worker.wake(rollout_id)
-        return row
+        live = await app.store.read(lambda tx: tx.agents.get(tx.rollouts.get(rollout_id).agent).live)
+        return {**row, "live": live}
 
 
 async def rollback(

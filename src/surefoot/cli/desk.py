@@ -124,7 +124,6 @@ def _hush_the_workflow_engine() -> None:
 
     if os.environ.get("SUREFOOT_DEBUG") != "1":
         for name in ("dbos", "asyncio"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
             logging.getLogger(name).addFilter(_critical)
 
 

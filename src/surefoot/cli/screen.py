@@ -63,7 +63,10 @@ class Screen:
         """Collect what is printed and write it out at once, so that a reader who leaves is noticed in one place."""
         with self._console.capture() as shown:
             yield self
-        sys.stdout.write(shown.get())
+        text = shown.get()
+        if not self._console.is_terminal:  # tables are padded for the eye alone
+            text = "".join(f"{line.rstrip()}\n" for line in text.splitlines())
+        sys.stdout.write(text)
         sys.stdout.flush()
 
     def line(self, text: str = "", style: str = "") -> None:

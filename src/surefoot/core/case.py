@@ -60,7 +60,7 @@ def split_of(salt: str, group: str, shares: Mapping[Split, float] = TRAFFIC_SHAR
         edge += share
         if point < edge:
             return split
-    return next(split for split in reversed(shares) if shares[split] > 0)
+    return next(split for split in reversed(tuple(shares)) if shares[split] > 0)
 
 
 def words(text: str) -> tuple[str, ...]:

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+from surefoot.core.diff import changes
 from surefoot.core.edit import Edit
 from surefoot.core.errors import Conflict, Forbidden
+from surefoot.core.genome import Genome
 
 ChangeLevel = Literal[1, 2, 3, 4]
 Autonomy = Literal["report_only", "propose", "canary", "auto"]
@@ -55,6 +57,21 @@ def level_of(edits: Iterable[Edit]) -> ChangeLevel:
         if edit.target.split(".", 1)[0] in _CORE_TARGETS:
             return 4
         if edit.kind in _TOOL_EDITS:
+            level = 3
+    return level
+
+
+def level_between(before: Genome, after: Genome) -> ChangeLevel:
+    """Give the level of the step from one genome to another, however it came about.
+
+    A tool that is new or changed is level 3, also where a block of another kind became one. Unlike `level_of` on
+    `edits_between`, this sees what a rewrite does not name.
+    """
+    level: ChangeLevel = 2
+    for change in changes(before, after):
+        if change.kind != "moved" and change.id.split(".", 1)[0] in _CORE_TARGETS:
+            return 4
+        if change.kind != "moved" and change.after is not None and change.after.kind == "tool":
             level = 3
     return level
 

@@ -101,8 +101,8 @@ async def _run(model: Model, call: _Call, gate: asyncio.Semaphore) -> tuple[Run,
     async with gate:
         try:
             answer = await model.answer(call.question)
-        except Unavailable:
-            return Run("", None), Cost(calls=1)
+        except (Unavailable, Invalid) as problem:  # of one question; the others go on
+            return Run("", None), getattr(problem, "cost", Cost(calls=1))
     if answer.finish != "stop":
         return Run(answer.text, 0.0 if answer.finish in ("length", "refused") else None), answer.cost
     return Run(answer.text, value(judged(answer.text, call.case.expected))), answer.cost

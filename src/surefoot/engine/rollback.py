@@ -54,7 +54,7 @@ def _moved(tx: Tx, ports: Ports, name: str, by: str, to: int | None, reason: str
     if target.number == agent.live:
         raise Conflict(f"{name} {target.label} is live already", hint="surefoot versions shows where each one stands")
     tx.versions.move(name, agent.live, "rolled_back" if target.number < agent.live else "retired")
-    tx.versions.move(name, target.number, "live")
+    tx.versions.move(name, target.number, "live", forced_by=by)
     tx.agents.swap(replace(agent, live=target.number))
     word = "back" if target.number < agent.live else "forward"
     tx.agents.moved_live(name, target.number, at=now, by=by, why=reason or f"rolled {word} from v{agent.live}")

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from surefoot.app import App
 from surefoot.core.agent import Agent, Habits
 from surefoot.core.approval import Approval, Decision
 from surefoot.core.audit import verify
@@ -23,13 +22,15 @@ from surefoot.core.rollout import RolloutSettings
 from surefoot.core.score import judged
 from surefoot.core.starter import starting_genome
 from surefoot.engine.approve import approve
-from surefoot.engine.durable import Durable
-from surefoot.engine.operate import ENDED
-from surefoot.engine.register import add_cases, create_agent
+from surefoot.engine.operate import ENDED, start_rollout
+from surefoot.engine.register import add_cases, create_agent, offer_version
+from surefoot.engine.rollback import rollback
 from surefoot.engine.serve import question
+from surefoot.engine.vet import Vetted, vet
 from surefoot.ports import Tx
-from surefoot.rehearsal.clock import StoryClock
 from surefoot.rehearsal.rows import SHARES, Row, partition
+from surefoot.rehearsal.sabotage import RATIONALE, sabotaged
+from surefoot.rehearsal.stage import Stage
 from surefoot.rehearsal.traffic import Traffic, Weather
 
 Tell = Callable[[str, Mapping[str, Any]], None]
@@ -88,13 +89,12 @@ def cast_of(
 class Story:
     """One story on one app; the methods are its chapters, in the order in which they are told."""
 
-    def __init__(self, app: App, worker: Durable, clock: StoryClock, cast: Cast, tell: Tell) -> None:
-        self._app = app
-        self._worker = worker
-        self._clock = clock
+    def __init__(self, stage: Stage, cast: Cast, tell: Tell) -> None:
+        self._app, self._worker, self._clock = stage.app, stage.worker, stage.clock
         self._cast = cast
         self._tell = tell
-        self._traffic = Traffic(app.ports, clock, cast.name, cast.weather, str(cast.seed))
+        self._last: dict[str, Any] = {}
+        self._traffic = Traffic(stage.app.ports, stage.clock, cast.name, cast.weather, str(cast.seed))
 
     async def begin(self) -> Agent:
         """Create the agent from a prompt that only names the labels, and lock the sealed cases away."""
@@ -142,11 +142,29 @@ class Story:
         self._tell("served", {"requests": passed.requests, "labels": passed.labels, "failures": seen.failure,
                               "successes": seen.success, "unlabelled": seen.unknown})  # fmt: skip
 
+    async def tally(self) -> dict[str, Any]:
+        """Count what the improver proposed and what became of it, with the last reason not to go on."""
+        name = self._cast.name
+        filed = await self._app.store.read(lambda tx: tx.proposals.all(name))
+        kept = sum(one.state == "accepted" for one in filed)
+        return {
+            "proposals": sum(bool(one.proposal.edits) for one in filed), "accepted": kept,
+            "rejected": sum(bool(one.proposal.edits) for one in filed) - kept,
+            "nothing_to_fix": self._last.get("outcome") == "nothing_to_fix" and not kept,
+            "reason": self._reason(),
+        }  # fmt: skip
+
+    def _reason(self) -> str:
+        looks = (self._last.get("release") or {}).get("looks") or []
+        words = looks[-1]["sentence"] if looks else self._last.get("reason") or self._last.get("sentence") or ""
+        return str(words).rstrip(".")
+
     async def improve(self) -> str | None:
         """Run the ticks; gives the rollout that a release opened, if one passed."""
         for index in range(self._cast.ticks):
             self._clock.advance(self._clock() + timedelta(hours=1))
             report = await self._worker.tick(self._cast.name, ask_release=index == self._cast.ticks - 1)
+            self._last = report
             self._tell("tick", report)
             if report.get("release"):
                 self._tell("release", {**report["release"], "waits": report.get("waits", "")})
@@ -188,6 +206,30 @@ class Story:
         self._tell("decided", {"decision": decision, "by": person, "approval": approval.id})
         await self._worker.wake(rollout_id)
         return await self._worker.operated(rollout_id)
+
+    async def offer_sabotage(self) -> Vetted:
+        """Let a saboteur offer a version that reads well, and put it before the gate."""
+        genome = sabotaged(await self.live(), self._cast.parts["shown"])
+        version = await offer_version(self._app.ports, self._cast.name, genome, by="saboteur", rationale=RATIONALE)
+        found = await vet(self._app.ports, self._cast.name, version.number)
+        self._tell("vetted", {"version": version.number, "verdict": found.verdict, "sentence": found.sentence,
+                              "rationale": RATIONALE})  # fmt: skip
+        return found
+
+    async def force(self, version: int, *, by: str) -> str:
+        """Let a person force a version past the gate; gives its rollout."""
+        rollout = await start_rollout(self._app.ports, self._cast.name, version, by=by, forced_by=by)
+        self._tell("forced", {"version": version, "by": by})
+        return rollout.id
+
+    async def step_back_and_forward(self, *, by: str) -> None:
+        """Roll back to the version before, and forward again; both are events of the record."""
+        ports, name = self._app.ports, self._cast.name
+        back = await rollback(ports, name, by=by, reason="a rehearsal: can we step back?")
+        self._tell("moved", {"live": back.live, "before": back.before, "accuracy": await self.measure(await self.live())})
+        forward = await rollback(ports, name, by=by, to=back.before, reason="and forward again")
+        self._tell("moved", {"live": forward.live, "before": forward.before,
+                             "accuracy": await self.measure(await self.live())})  # fmt: skip
 
     async def audited(self) -> bool:
         """Verify the audit record."""

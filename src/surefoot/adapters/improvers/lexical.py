@@ -22,7 +22,7 @@ from surefoot.core.budget import Budget
 from surefoot.core.edit import Edit
 from surefoot.core.genome import Block, Genome
 from surefoot.core.injection import smell
-from surefoot.core.proposal import Brief, Example, Proposal
+from surefoot.core.proposal import Brief, Cost, Example, Proposal
 from surefoot.core.starter import written
 from surefoot.core.weakening import contradiction
 
@@ -41,6 +41,10 @@ class LexicalImprover:
     """Writes rules and examples for classification agents, deterministically and at no cost."""
 
     name = "lexical"
+
+    def price(self, budget: Budget) -> Cost:
+        """Give nothing at all: no model is asked."""
+        return Cost()
 
     async def propose(self, brief: Brief, budget: Budget) -> Proposal:
         """Give at most `brief.max_edits` edits; none if the brief is no classification task or teaches nothing."""

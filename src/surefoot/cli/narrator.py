@@ -1,0 +1,142 @@
+"""How a rehearsal is told on a terminal: one line an event, diffs in colour, progress where it takes a while."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from surefoot.cli.screen import console_on, visible
+
+
+SAMPLE = 2
+
+
+class Narrator:
+    """Listens to a story and prints it; silent when only the report is wanted."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._console = console_on(sys.stdout)
+        self._quiet = quiet
+        self._ticks = 0
+        self._asked_at = 0
+
+    def __call__(self, name: str, facts: Mapping[str, Any]) -> None:
+        """Tell one event; an event without words of its own passes in silence."""
+        tell = getattr(self, f"_{name.replace('-', '_')}", None)
+        if tell is not None and not self._quiet:
+            tell(facts)
+
+    def say(self, text: str, style: str = "") -> None:
+        """Print a line, at once."""
+        from rich.text import Text
+
+        if not self._quiet:
+            self._console.print(Text(visible(text), style=style))
+            sys.stdout.flush()
+
+    def chapter(self, text: str) -> None:
+        """Print a heading."""
+        self.say("")
+        self.say(text, "bold")
+
+    def _begun(self, facts: Mapping[str, Any]) -> None:
+        splits = ", ".join(f"{count} {split}" for split, count in facts["splits"].items())
+        self.say(f"agent {facts['agent']} with {len(facts['labels'])} labels on {facts['model']}; cases: {splits}")
+        if facts["model"] == "local-lexical":
+            self.say("local-lexical is not a language model: classification only, from the words of the prompt", "dim")
+
+    def _traffic(self, facts: Mapping[str, Any]) -> None:
+        self.say(f"{facts['requests']} requests arrive; their labels come hours later, some never …", "dim")
+
+    def _served(self, facts: Mapping[str, Any]) -> None:
+        labelled = facts["failures"] + facts["successes"]
+        self.say(
+            f"{facts['requests']} served, {labelled} labelled so far: {facts['failures']} failures"
+            f" ({facts['failures'] / max(1, labelled):.1%}), {facts['unlabelled']} unknown (unknown is never success)"
+        )
+
+    def _tick(self, facts: Mapping[str, Any]) -> None:
+        head = f"tick {facts['tick']}: {facts['outcome'].replace('_', ' ')}"
+        if "lever" not in facts:
+            self.say(f"{head}: {facts['reason']}", "yellow")
+            return
+        style = {"accepted": "green", "rejected": "red"}.get(facts["outcome"], "yellow")
+        self.say(f"{head}  {facts['lever']} “{facts['title']}”", style)
+        accepted = facts["outcome"] == "accepted"
+        shown = facts["edits"] if accepted else facts["edits"][:SAMPLE]
+        for edit in shown:
+            self.say(f"  {_edit(edit)}", "green" if accepted else "dim")
+        if more := len(facts["edits"]) - len(shown):
+            self.say(f"    … and {more} more", "dim")
+        for trial in facts["trials"][:1] + facts["trials"][1:][-1:]:
+            self.say(f"  gate, {trial['edits']} edits: {trial['verdict']}. {trial['sentence']}", "dim")
+        if (halves := len(facts["trials"]) - 2) > 0:
+            self.say(f"  (and {halves} other parts of it, none accepted)" if not accepted else f"  (after {halves} other parts)", "dim")
+        for refusal in facts["refusals"]:
+            self.say(f"  guardrail: {refusal}", "yellow")
+
+    def _release(self, facts: Mapping[str, Any]) -> None:
+        self.say("")
+        for number, look in enumerate(facts["looks"], start=1):
+            style = "green" if look["verdict"] == "pass" else "red"
+            self.say(f"release, look {number} at the sealed cases: {look['verdict']}. {look['sentence']}", style)
+            for found in look["slices"]:
+                self.say(f"  {found['mark']} {found['name']}: gained {found['gained']}, lost {found['lost']} of {found['n']}", "yellow")
+        if facts["waits"]:
+            self.say(f"it waits: {facts['waits']}", "yellow")
+        if facts["version"]:
+            self.say(f"version v{facts['version']} is a candidate; looks left: {facts['slots_left']}")
+        else:
+            self.say("nothing is released; the live version stays", "yellow")
+
+    def _step(self, facts: Mapping[str, Any]) -> None:
+        moved = facts["weight_before"] != facts["weight_after"] or facts["action"] != "hold"
+        if not moved and facts["seq"] % 12:
+            return
+        style = {"ramp": "cyan", "await_approval": "green", "roll_back": "red", "freeze": "red"}.get(facts["action"], "dim")
+        self.say(f"  {facts['at'][:16].replace('T', ' ')}  {evidence_line(facts)}", style)
+
+    def _canary_ended(self, facts: Mapping[str, Any]) -> None:
+        self.say(f"{facts['state'].replace('_', ' ')} after {facts['requests']} requests: {facts['sentence']}", "bold")
+
+    def _decided(self, facts: Mapping[str, Any]) -> None:
+        self.say(f"  {facts['by']}: {facts['decision']}  ({facts['approval']})", "green")
+
+    def _vetted(self, facts: Mapping[str, Any]) -> None:
+        self.say(f"v{facts['version']} by a saboteur: “{facts['rationale']}”")
+        style = "green" if facts["verdict"] == "pass" else "red"
+        self.say(f"gate: {facts['verdict']}. {facts['sentence']}", style)
+
+    def _moved(self, facts: Mapping[str, Any]) -> None:
+        self.say(f"live: v{facts['before']} → v{facts['live']}, accuracy on untouched cases {facts['accuracy']:.1%}")
+
+    def _audit(self, facts: Mapping[str, Any]) -> None:
+        word = "intact" if facts["intact"] else "BROKEN"
+        self.say(f"audit verify: {facts['entries']} entries, chain {word}, head {facts['head'][:16]}…")
+
+
+def evidence_line(facts: Mapping[str, Any]) -> str:
+    """Give one reconcile on one line: share, evidence, rates, and what was decided."""
+    rates = facts["failure_rates"]
+    new, old = (_percent(rates[arm]) for arm in ("challenger", "incumbent"))
+    return (
+        f"share {facts['weight_after']:>3.0f} %  e_win {_number(facts['e_win']):>6}  e_guard {_number(facts['e_guard']):>6}"
+        f"  failing {new} vs {old}  labels {facts['challenger_labels']}/{facts['labels']}  {facts['sentence']}"
+    )
+
+
+def _edit(edit: Mapping[str, Any]) -> str:
+    text = edit["text"] if len(edit["text"]) <= 150 else f"{edit['text'][:149]}…"
+    body = f'"{text}" -> {edit["answer"]}' if edit["kind"] == "add_example" else text
+    sign = {"replace": "~", "retire": "-"}.get(edit["kind"], "+")
+    cited = f"   (cites {len(edit['evidence'])} shown cases)" if edit["evidence"] else ""
+    return f"{sign} {edit['target']}: {body}{cited}"
+
+
+def _percent(share: float | None) -> str:
+    return "    -" if share is None else f"{share:5.1%}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}" if value < 1000 else f"{value:.0e}"
