@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import time
 from collections import Counter
@@ -189,8 +188,7 @@ def probes(shared: Path) -> list[dict[str, str]]:
     return [json.loads(line) for file in files for line in file.read_text("utf-8").splitlines()]
 
 
-def test_published_payloads_are_mostly_refused_as_rules(capsys: pytest.CaptureFixture[str]) -> None:
-    shared = Path(os.environ.get("SUREFOOT_SHARED") or Path(__file__).parents[3] / "shared")
+def test_published_payloads_are_mostly_refused_as_rules(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
     seen, refused = Counter[str](), Counter[str]()
     for probe in probes(shared):
         seen[probe["kind"]] += 1
@@ -234,6 +232,11 @@ def test_a_text_may_be_as_long_as_the_bound_and_no_longer() -> None:
 def test_a_locked_block_cannot_be_touched(kind: str) -> None:
     edit = Edit.from_document({"kind": kind, "target": "guard", "text": "Be kind."})
     assert codes(judged(edit)) == ["edit-forbidden"]
+
+
+def test_a_genome_whose_locked_bytes_are_not_those_of_the_base_gets_no_edits() -> None:
+    loosened = Genome(tuple(block for block in BASE.blocks if block.id != "e1"))
+    assert codes(judged(rule("Treat gifts as voucher."), current=loosened)) == ["locked-bytes"]
 
 
 def test_a_pinned_block_cannot_be_retired_by_a_proposal() -> None:
@@ -309,6 +312,13 @@ def test_a_rule_of_the_same_proposal_is_never_evicted() -> None:
         *(rule(f"Treat thing {n} as x.", f"n{n}") for n in range(3)), bounds=Bounds(active_rules=3, drift=1.0)
     )
     assert codes(again) == ["too-many-rules"], "the third finds only a pinned rule and its own siblings"
+
+
+def test_a_block_that_made_room_is_gone_for_the_rest_of_the_proposal() -> None:
+    bounds = Bounds(active_rules=3, drift=1.0)
+    found = judged(rule("Treat gifts as voucher."), rule("Treat b as y.", "r2"), bounds=bounds)
+    assert (found.evicted, codes(found)) == (("r2",), ["evicted"])
+    assert apply_edits(BASE, (*found.allowed, *found.evictions)) == found.genome
 
 
 @pytest.mark.parametrize(

@@ -7,17 +7,18 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
 import surefoot.app
 from surefoot.app import App, build
 from surefoot.cli import main
+from surefoot.cli.desk import KEYS
 from surefoot.config import Settings
 from surefoot.core.agent import Habits
 from surefoot.core.genome import Block, Genome
@@ -53,10 +54,6 @@ class Ran:
         return self.json["error"]
 
 
-class Surefoot(Protocol):
-    def __call__(self, *arguments: str, code: int = 0) -> Ran: ...
-
-
 class Scripted:
     """Answers what stands after `label:` in the text, when the prompt says GOOD; else the first label."""
 
@@ -83,8 +80,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def surefoot_cli(desk: Path, capsys: pytest.CaptureFixture[str]) -> Surefoot:
-    """Run a command in this process and expect an exit code."""
+def cli(desk: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """Run a command in this process, expect an exit code, and hold its JSON against the documented keys."""
 
     def run(*arguments: str, code: int = 0) -> Ran:
         capsys.readouterr()
@@ -92,53 +89,103 @@ def surefoot_cli(desk: Path, capsys: pytest.CaptureFixture[str]) -> Surefoot:
         seen = capsys.readouterr()
         assert got == code, f"{arguments} gave {got}\n{seen.out}\n{seen.err}"
         assert "Traceback" not in seen.err + seen.out
-        return Ran(got, seen.out, seen.err)
+        ran = Ran(got, seen.out, seen.err)
+        if "--json" in arguments and "error" not in ran.json:
+            assert set(ran.json) == documented(arguments), arguments
+        return ran
 
     return run
 
 
-def shell(*arguments: str, cwd: Path, code: int | None = 0, **more: Any) -> Ran:
+def documented(arguments: Sequence[str]) -> set[str]:
+    """The keys at the top of a command's JSON document, as its reference names them."""
+    name = next(name for name in (" ".join(arguments[:2]), arguments[0]) if name in KEYS)
+    heads = [part.partition(":")[0].split() for part in KEYS[name].split(";")]
+    return {key.removesuffix("[]") for head in heads for key in head}
+
+
+@pytest.fixture
+def scene(desk: Path) -> Scene:
+    """The store behind the commands, for setting a scene and for looking at what became of it."""
+    return Scene(desk)
+
+
+@pytest.fixture
+def shell(desk: Path) -> Callable[..., Ran]:
     """Run a command in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "surefoot", *arguments], cwd=cwd, env=environment(), capture_output=True, text=True,
-        timeout=60, **more,
-    )  # fmt: skip
-    assert code is None or done.returncode == code, f"{arguments} gave {done.returncode}\n{done.stdout}\n{done.stderr}"
-    assert "Traceback" not in done.stderr
-    return Ran(done.returncode, done.stdout, done.stderr)
+
+    def run(*arguments: str, code: int | None = 0, **more: Any) -> Ran:
+        done = subprocess.run(
+            [sys.executable, "-m", "surefoot", *arguments],
+            **{"cwd": desk, "env": environment(), "capture_output": True, "text": True, "timeout": 60, **more},
+        )
+        assert code is None or done.returncode == code, f"{arguments} gave {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    return run
 
 
 def environment() -> dict[str, str]:
-    """What a process of its own sees: this source tree, and a writable home."""
+    """What a process of its own sees: this source tree, and nobody's keys."""
     return {**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-@contextmanager
-def opened(directory: Path) -> Iterator[App]:
-    """The store of a directory, for setting a scene and for looking behind it."""
-    app = build(Settings(store=directory / ".surefoot" / "surefoot.db"), models={"scripted": Scripted()})
-    try:
-        yield app
-    finally:
-        app.close()
+class Scene:
+    """Sets a scene in the store of a directory."""
+
+    good = Block(id="good", kind="rule", text="GOOD: answer what stands after label:")
+    labels = LABELS
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.store = directory / ".surefoot" / "surefoot.db"
+
+    @contextmanager
+    def app(self) -> Generator[App]:
+        """The store, open."""
+        app = build(Settings(store=self.store), models={"scripted": Scripted()})
+        try:
+            yield app
+        finally:
+            app.close()
+
+    def do(self, work: Callable[[App], Coroutine[Any, Any, Any]]) -> Any:
+        """Do something on the store."""
+        with self.app() as app:
+            return asyncio.run(work(app))
+
+    def see(self, work: Callable[[Any], Any]) -> Any:
+        """Read something from the store."""
+        with self.app() as app:
+            return app.store.read_now(work)
+
+    def agent(self, name: str = "support", **habits: Any) -> Genome:
+        """An agent on the scripted model, whose rollouts are quickly won."""
+        return self.do(lambda app: an_agent(app, name, **habits))
+
+    def traffic(self, count: int, *, agent: str = "support") -> list[str]:
+        """Requests of as many users, each labelled at once; one in two is about a refund."""
+        return self.do(lambda app: traffic(app, count, agent=agent))
+
+    def better(self, genome: Genome) -> Genome:
+        """The genome with the one rule that makes the scripted model right."""
+        return Genome((*genome.blocks, self.good))
+
+    def candidate(self, genome: Genome, *, by: str = "ann") -> None:
+        """Offer the better genome as the next version."""
+        offered = self.better(genome)
+        self.do(lambda app: offer_version(app.ports, "support", offered, by=by, rationale="knows the answer"))
+
+    def waiting(self) -> str:
+        """Version 2, proposed by ann, has won its canary and waits for a person; gives the id of the request."""
+        genome = self.agent()
+        self.traffic(60)
+        self.candidate(genome)
+        return self.do(a_win)
 
 
-def done(directory: Path, work: Callable[[App], Coroutine[Any, Any, Any]]) -> Any:
-    """Do something on the store of a directory."""
-    with opened(directory) as app:
-        return asyncio.run(work(app))
-
-
-GOOD = Block(id="good", kind="rule", text="GOOD: answer what stands after label:")
-
-
-def better(genome: Genome) -> Genome:
-    """The genome with the one rule that makes the scripted model right."""
-    return Genome((*genome.blocks, GOOD))
-
-
-async def an_agent(app: App, name: str = "support", **habits: Any) -> Genome:
-    """An agent on the scripted model, whose rollouts are quickly won."""
+async def an_agent(app: App, name: str, **habits: Any) -> Genome:
     genome = starting_genome(LABELS)
     kept = replace(Habits(model="scripted", rollout=EAGER), **habits)
     await create_agent(app.ports, name, genome, by="founder", labels=LABELS, habits=kept)
@@ -146,7 +193,6 @@ async def an_agent(app: App, name: str = "support", **habits: Any) -> Genome:
 
 
 async def traffic(app: App, count: int, *, agent: str = "support", start: int = 0) -> list[str]:
-    """Requests of as many users, each labelled at once; one in two is about a refund."""
     traces: list[str] = []
     for number in range(start, start + count):
         right = LABELS[number % 2]
@@ -156,11 +202,7 @@ async def traffic(app: App, count: int, *, agent: str = "support", start: int = 
     return traces
 
 
-async def a_request_for_approval(app: App) -> str:
-    """An agent whose better version, proposed by ann, has won its canary and waits for a person; gives the request."""
-    genome = await an_agent(app)
-    await traffic(app, 60)
-    await offer_version(app.ports, "support", better(genome), by="ann", rationale="knows the answer")
+async def a_win(app: App) -> str:
     rollout = await start_rollout(app.ports, "support", 2, by="bob")
     for turn in range(1, 40):
         row = await reconcile(app.ports, rollout.id)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 __all__ = ["main"]
 
@@ -22,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that `argv` (by default that of the process) names, and give the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # text from outside may hold what this terminal cannot show
+        if isinstance(stream, TextIOWrapper):  # text from outside may hold what this terminal cannot show
             stream.reconfigure(errors="backslashreplace")
     try:
         code = _guarded(arguments)
@@ -96,7 +97,7 @@ def _ours(arguments: list[str], error: Exception) -> int:
     said = f"{type(error).__name__}: {error}".splitlines()[0][:300]
     return _failed(
         arguments, "internal", f"Surefoot made a mistake ({said})",
-        "please report it with the command and what SUREFOOT_DEBUG=1 adds to this message; nothing acknowledged is lost",
+        "please report it, with the command and what SUREFOOT_DEBUG=1 adds; nothing that was acknowledged is lost",
     )  # fmt: skip
 
 

@@ -48,8 +48,8 @@ def register(app: typer.Typer) -> None:
             "successes failures unknown draft rollout weight_percent waits[] created_at")(agents)  # fmt: skip
     command(app, "versions", section="Look", keys="agent live versions[]: number state parent author rationale genome "
             "created_at live; lineage[]: version at by why")(versions)  # fmt: skip
-    command(app, "show", section="Look", keys="agent name version blocks[] digest locked_digest prompt live tick stopped "
-            "model improver labels draft rollout cases files")(show)  # fmt: skip
+    command(app, "show", section="Look", keys="agent name version blocks[] digest locked_digest prompt live tick "
+            "stopped model improver labels draft rollout cases files")(show)  # fmt: skip
     command(app, "diff", section="Look", keys="agent before after changes[]: id kind lines[] before after")(diff)
 
 
@@ -57,7 +57,9 @@ async def init(
     desk: Desk,
     name: Annotated[str, typer.Argument(metavar="NAME", help="lower-case letters, digits, '-' and '_'")],
     labels: Annotated[str, typer.Option(metavar="A,B,C", help="the labels it may answer with")] = "",
-    source: Annotated[Path | None, typer.Option("--from", metavar="DIR", help="read the genome from a directory")] = None,
+    source: Annotated[
+        Path | None, typer.Option("--from", metavar="DIR", help="read the genome from a directory")
+    ] = None,
     task: Annotated[str, typer.Option(help="what it is to do, in a sentence (with --labels)")] = "",
     model: Annotated[str, typer.Option(help="local-lexical, openai:MODEL, or a name under [models]")] = "local-lexical",
     improver: Annotated[str, typer.Option(help="who writes proposals: lexical (no model) or reflect")] = "lexical",
@@ -134,7 +136,9 @@ def read_genome(directory: Path) -> Genome:
     from surefoot.core.folder import MANIFEST, from_files
 
     if not (directory / MANIFEST).is_file():
-        raise NotFound(f"there is no {directory / MANIFEST}", hint="surefoot show AGENT --files DIR writes such a directory")
+        raise NotFound(
+            f"there is no {directory / MANIFEST}", hint="surefoot show AGENT --files DIR writes such a directory"
+        )
     paths = [directory / MANIFEST, *(path for path in sorted(directory.rglob("*.md")) if path.is_file())]
     files: dict[str, str] = {}
     for path in paths:
@@ -228,7 +232,7 @@ async def agents(desk: Desk) -> None:
                 known + one.verdicts.unknown, percent(one.verdicts.failure / known if known else None),
                 len(one.draft.accepted), _rolling(one), ", ".join(one.waits) or "-", one.agent.habits.model,
             ))  # fmt: skip
-        screen.table(("agent", "live", "state", "ticks", "requests", "failing", "draft", "rollout", "waits for a person",
+        screen.table(("agent", "live", "state", "ticks", "requests", "failing", "draft", "rollout", "waits",
                       "model"), rows)  # fmt: skip
 
     desk.give({"agents": [_summary(one) for one in found]}, page)
@@ -331,7 +335,8 @@ def _standing(screen: Screen, one: Overview) -> None:
     screen.fields((
         ("agent", f"{agent.name}{' (stopped)' if agent.stopped else ''}"), ("live", f"v{agent.live}"),
         ("model", agent.habits.model), ("improver", agent.habits.improver), ("labels", ", ".join(agent.labels)),
-        ("ticks", agent.tick), ("draft", f"{len(one.draft.accepted)} accepted lever(s), {len(one.draft.edits)} edit(s)"),
+        ("ticks", agent.tick),
+        ("draft", f"{len(one.draft.accepted)} lever(s), {len(one.draft.edits)} edit(s)"),
         ("rollout", _rolling(one)), ("waits", ", ".join(one.waits)),
         ("cases", ", ".join(f"{split} {count}" for split, count in one.cases.items())),
     ))  # fmt: skip

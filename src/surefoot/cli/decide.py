@@ -17,11 +17,17 @@ if TYPE_CHECKING:
 
 ApprovalId = Annotated[str, typer.Argument(metavar="ID", help="the request's id, as `approvals` lists it")]
 By = Annotated[str, typer.Option(metavar="NAME", help="the person who decides")]
-VersionHash = Annotated[str, typer.Option(metavar="HASH", help="the version you looked at (its first 8 digits will do)")]
-EvidenceHash = Annotated[str, typer.Option(metavar="HASH", help="the evidence you looked at (its first 8 digits will do)")]
+VersionHash = Annotated[
+    str, typer.Option(metavar="HASH", help="the version you looked at (its first 8 digits will do)")
+]
+EvidenceHash = Annotated[
+    str, typer.Option(metavar="HASH", help="the evidence you looked at (its first 8 digits will do)")
+]
 Feedback = Annotated[str, typer.Option(metavar="TEXT", help="why; it is kept with the decision")]
-_REQUEST = "id agent rollout version incumbent state version_hash evidence_hash proposers[] requested_at expires_at decided_by " \
-           "decided_at feedback changes[] failure_rates e_win win_at labels at"  # fmt: skip
+_REQUEST = (
+    "id agent rollout version incumbent state version_hash evidence_hash proposers[] requested_at expires_at "
+    "decided_by decided_at feedback changes[] failure_rates e_win win_at labels at"
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -68,12 +74,14 @@ def _shown(screen: Screen, one: Request) -> None:
     screen.changes(one.changes)
     screen.line()
     screen.fields((
-        ("failing", f"v{asked.version} {percent(rates.get('challenger'))}, v{one.incumbent} {percent(rates.get('incumbent'))}"
-                    f" of {seen['labels']} labelled requests"),
-        ("evidence", f"e = {seen['e_win']:.4g} of {seen['win_at']:g} needed" if seen["e_win"] is not None else "not recorded"),
-        ("proposed by", ", ".join(asked.proposers)), ("why", one.version.rationale), ("version hash", asked.version_digest),
+        (f"v{asked.version} fails", percent(rates.get("challenger"))),
+        (f"v{one.incumbent} fails", f"{percent(rates.get('incumbent'))} ({seen['labels']} labelled requests in all)"),
+        ("evidence", "" if seen["e_win"] is None else f"e = {seen['e_win']:.4g} of {seen['win_at']:g} needed"),
+        ("proposed by", ", ".join(asked.proposers)), ("why", one.version.rationale),
+        ("version hash", asked.version_digest),
         ("evidence hash", asked.evidence_digest), ("expires", f"{when(asked.expires_at)} UTC"),
-        ("decided", f"{asked.decided_by}, {when(asked.decided_at)} UTC" if asked.decided_by else ""), ("feedback", asked.feedback),
+        ("decided", f"{asked.decided_by}, {when(asked.decided_at)} UTC" if asked.decided_by else ""),
+        ("feedback", asked.feedback),
     ))  # fmt: skip
     if one.state == "pending":
         hashes = f"--version-hash {asked.version_digest[:12]} --evidence-hash {asked.evidence_digest[:12]}"
@@ -201,7 +209,9 @@ async def rollback(
             screen.line(f"{agent}: v{done.live} is live instead of v{done.before}")
             screen.note(f"undo: surefoot rollback {agent} --to {done.before} --by NAME")
 
-    desk.give({"agent": agent, "live": done.live, "before": done.before, "rollout": done.rollout or None, "by": by}, page)
+    desk.give(
+        {"agent": agent, "live": done.live, "before": done.before, "rollout": done.rollout or None, "by": by}, page
+    )
 
 
 async def stop(desk: Desk, agent: AgentName, by: By) -> None:

@@ -11,7 +11,7 @@ import inspect
 import json
 import os
 import sys
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
 from math import isfinite
@@ -32,7 +32,7 @@ Page = Callable[["Screen"], None]
 KEYS: dict[str, str] = {}
 
 StoreOption = Annotated[
-    Path | None, typer.Option("--store", metavar="PATH", help="the store to work on (default: SUREFOOT_STORE, then surefoot.toml)")
+    Path | None, typer.Option("--store", metavar="PATH", help="the store (default: SUREFOOT_STORE, then surefoot.toml)")
 ]  # fmt: skip
 JsonOption = Annotated[bool, typer.Option("--json", help="answer with one JSON document")]
 
@@ -55,7 +55,7 @@ class Desk:
         return settings(Path.cwd(), os.environ, store=self._store)
 
     @contextmanager
-    def app(self, *, create: bool = False) -> Iterator[App]:
+    def app(self, *, create: bool = False) -> Generator[App]:
         """Open the store; only with `create` may it be a new one, so that a wrong directory is noticed."""
         settings = self.settings()
         if not create and not settings.store.exists():
@@ -92,7 +92,7 @@ class Desk:
         print(visible(text), file=sys.stderr)
 
     @contextmanager
-    def waiting(self, text: str) -> Iterator[None]:
+    def waiting(self, text: str) -> Generator[None]:
         """Show on a terminal that something takes a while."""
         if self.as_json or not sys.stderr.isatty():
             yield
@@ -103,7 +103,7 @@ class Desk:
             yield
 
     @contextmanager
-    def progress(self, text: str, total: int) -> Iterator[Callable[[], None]]:
+    def progress(self, text: str, total: int) -> Generator[Callable[[], None]]:
         """Show on a terminal how far a long piece of work is; the given function counts one more."""
         if self.as_json or not sys.stderr.isatty():
             yield lambda: None
@@ -173,7 +173,7 @@ def command(home: typer.Typer, name: str, *, keys: str, section: str | None = No
             inspect.Parameter("store", inspect.Parameter.KEYWORD_ONLY, annotation=StoreOption, default=None),
             inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, annotation=JsonOption, default=False),
         ]
-        run.__signature__ = inspect.Signature(here)  # pyright: ignore[reportFunctionMemberAccess]
+        run.__signature__ = inspect.Signature(here)
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in here}
         run.__doc__ = work.__doc__
         home.command(name, rich_help_panel=section)(run)

@@ -21,9 +21,19 @@ if TYPE_CHECKING:
     from surefoot.cli.screen import Screen
     from surefoot.config import Settings
 
-PACKAGES = ("surefoot", "dbos", "sqlalchemy", "alembic", "pydantic", "pydantic-ai-slim", "genai-prices", "typer", "rich")
+PACKAGES = (
+    "surefoot",
+    "dbos",
+    "sqlalchemy",
+    "alembic",
+    "pydantic",
+    "pydantic-ai-slim",
+    "genai-prices",
+    "typer",
+    "rich",
+)
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY", "MISTRAL_API_KEY", "GROQ_API_KEY",
-        "OPENROUTER_API_KEY", "AZURE_OPENAI_API_KEY", "DEEPSEEK_API_KEY", "XAI_API_KEY", "TOGETHER_API_KEY")  # fmt: skip
+        "OPENROUTER_API_KEY", "AZURE_OPENAI_API_KEY", "DEEPSEEK_API_KEY", "XAI_API_KEY")  # fmt: skip
 SERVERS = {"Ollama": 11434, "LM Studio": 1234, "vLLM": 8000, "llama.cpp": 8080}
 PROBE_S, PATIENCE_S = 0.15, 1.0
 LEAST_FREE_BYTES, SCARCE_BYTES = 20_000_000, 500_000_000
@@ -68,7 +78,14 @@ def findings(desk: Desk) -> list[Check]:
         settings = desk.settings()
     except SurefootError as problem:
         return [*checks, Check(name="settings", ok=False, detail=problem.message, hint=problem.hint)]
-    return [*checks, *_store(settings), *_workflows(settings), _keys(settings, os.environ), *_models(settings), *_servers()]
+    return [
+        *checks,
+        *_store(settings),
+        *_workflows(settings),
+        _keys(settings, os.environ),
+        *_models(settings),
+        *_servers(),
+    ]
 
 
 def _python() -> Check:
@@ -87,7 +104,9 @@ def _packages() -> list[Check]:
             missing.append(name)
     checks = [Check(name="packages", ok=True, detail=", ".join(found))]
     if gone := [name for name in missing if name != "surefoot"]:
-        checks.append(Check(name="packages", ok=False, detail=f"missing: {', '.join(gone)}", hint="install surefoot again"))
+        checks.append(
+            Check(name="packages", ok=False, detail=f"missing: {', '.join(gone)}", hint="install surefoot again")
+        )
     if "surefoot" in missing:
         checks.append(Check(name="packages", ok=None, detail="surefoot runs from a source tree, not installed"))
     return checks
@@ -106,7 +125,7 @@ def _store(settings: Settings) -> list[Check]:
     if not seen.there:
         allowed = os.access(where, os.W_OK | os.X_OK)
         return [Check(name="store", ok=None if allowed else False, detail=f"there is none at {settings.store} yet",
-                      hint="surefoot init NAME makes one" if allowed else f"{where} cannot be written"), *checks]  # fmt: skip
+                      hint="surefoot init makes one" if allowed else f"make {where} writable"), *checks]  # fmt: skip
     if seen.problem:
         return [Check(name="store", ok=False, detail=f"{seen.path} is damaged or no store: {seen.problem}",
                       hint="surefoot restore FILE puts a backup in its place"), *checks]  # fmt: skip
@@ -142,7 +161,9 @@ def _workflows(settings: Settings) -> list[Check]:
 def _keys(settings: Settings, environ: Mapping[str, str]) -> Check:
     names = dict.fromkeys([*KEYS, *(one.api_key_env for one in settings.models.values() if one.api_key_env)])
     found = [name for name in names if environ.get(name, "").strip()]
-    return Check(name="keys", ok=None, detail=f"{', '.join(found)} (set)" if found else "none is set; local models need none")
+    return Check(
+        name="keys", ok=None, detail=f"{', '.join(found)} (set)" if found else "none is set; local models need none"
+    )
 
 
 def _models(settings: Settings) -> list[Check]:
@@ -163,8 +184,10 @@ def _servers() -> list[Check]:
 
     def ask(name: str, port: int) -> None:
         if models := served_models(port):
-            found[name] = Check(name="local model server", ok=None, detail=f"{name} on 127.0.0.1:{port}: {_few(models)}",
-                                hint=f'use it: base_url = "http://127.0.0.1:{port}/v1" under [models.NAME]')  # fmt: skip
+            found[name] = Check(
+                name="local model server", ok=None, detail=f"{name} on 127.0.0.1:{port}: {_few(models)}",
+                hint=f'use it: base_url = "http://127.0.0.1:{port}/v1" under [models.NAME]',
+            )  # fmt: skip
 
     return [found[name] for name in _all_at_once(ask) if name in found] or [
         Check(name="local model server", ok=None, detail=f"none answers on the ports of {', '.join(SERVERS)}")

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add these commands."""
-    command(app, "failures", section="Look", keys="agent requests successes failures unknown standing sources hold shown[]: "
-            "trace version input predicted expected source slices")(failures)  # fmt: skip
-    command(app, "levers", section="Look", keys="agent levers[]: id gap title state impact worth failures tries note log[]"
-            )(levers)  # fmt: skip
+    command(app, "failures", section="Look", keys="agent requests successes failures unknown standing sources hold "
+            "shown[]: trace version input predicted expected source slices")(failures)  # fmt: skip
+    command(app, "levers", section="Look", keys="agent levers[]: id gap title state impact worth failures tries note "
+            "log[]")(levers)  # fmt: skip
     command(app, "lessons", section="Look", keys="agent lessons[]: text evidence tick at; added")(lessons)
 
 
@@ -42,12 +42,12 @@ async def failures(
         from surefoot.cli.screen import percent, short
 
         known = seen.success + seen.failure
-        screen.line(f"{seen.failure} of {known} labelled requests failed ({percent(seen.failure / known if known else None)}); "
-                    f"{seen.unknown} have no label")  # fmt: skip
+        share = percent(seen.failure / known if known else None)
+        screen.line(f"{seen.failure} of {known} labelled requests failed ({share}); {seen.unknown} have no label")
         if found.hold:
             screen.line(f"the loop holds: {found.hold}", "yellow")
         screen.table(("trace", "version", "expected", "predicted", "input"), (
-            (one.trace_id, f"v{one.version}", one.expected or "-", short(one.predicted, 30) or "(nothing)", short(one.input))
+            (one.trace_id, f"v{one.version}", one.expected or "-", short(one.predicted, 30) or "-", short(one.input))
             for one in found.failures
         ), wide="input")  # fmt: skip
 
@@ -139,8 +139,12 @@ async def _taught(ports: Ports, agent: Agent, text: str, by: str) -> None:
     now = ports.clock()
 
     def work(tx: Tx) -> None:
-        tx.lessons.add(Lesson(agent=agent.name, text=text.strip(), evidence=f"by {by.strip()}", tick=agent.tick, at=now))
-        tx.audit.append(at=now, actor=by.strip(), action="lesson-added", subject=agent.name, payload={"text": text.strip()})
+        tx.lessons.add(
+            Lesson(agent=agent.name, text=text.strip(), evidence=f"by {by.strip()}", tick=agent.tick, at=now)
+        )
+        tx.audit.append(
+            at=now, actor=by.strip(), action="lesson-added", subject=agent.name, payload={"text": text.strip()}
+        )
 
     await ports.store.write(work)
 

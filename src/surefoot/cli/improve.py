@@ -15,10 +15,20 @@ from surefoot.cli.desk import Desk, command
 if TYPE_CHECKING:
     from surefoot.cli.screen import Screen
 
-_TICK = "tick outcome reason lever title proposal rationale sentence refusals[] trials[] cost_usd release rollout draft waits"
+_TICK = (
+    "tick outcome reason lever title proposal rationale sentence refusals[] trials[] cost_usd release rollout draft "
+    "waits"
+)
 _VERDICT_CODES = {"pass": 0, "fail": 1}
 INCONCLUSIVE = 4
-_TONES = {"accepted": "green", "rejected": "yellow", "refused": "yellow", "pass": "green", "fail": "red", "inconclusive": "yellow"}
+_TONES = {
+    "accepted": "green",
+    "rejected": "yellow",
+    "refused": "yellow",
+    "pass": "green",
+    "fail": "red",
+    "inconclusive": "yellow",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -32,7 +42,9 @@ def register(app: typer.Typer) -> None:
 async def propose(
     desk: Desk,
     agent: AgentName,
-    files: Annotated[Path, typer.Option(metavar="DIR", help="the new genome, as `show --files DIR` wrote it and you edited it")],
+    files: Annotated[
+        Path, typer.Option(metavar="DIR", help="the new genome, as `show --files DIR` wrote it and you edited it")
+    ],
     by: Annotated[str, typer.Option(metavar="NAME", help="the person who proposes, and so cannot approve")],
     why: Annotated[str, typer.Option(metavar="TEXT", help="the reason, for whoever decides")],
 ) -> None:
@@ -54,7 +66,9 @@ async def propose(
     def page(screen: Screen) -> None:
         screen.line(f"{agent} {version.label} is a candidate, proposed by {by}", "green")
         screen.changes(found)
-        screen.note(f"next: surefoot evaluate {agent} {version.number}, then surefoot rollout start {agent} {version.number}")
+        screen.note(
+            f"next: surefoot evaluate {agent} {version.number}, then surefoot rollout start {agent} {version.number}"
+        )
 
     desk.give({
         "agent": agent, "version": version.number, "parent": version.parent, "genome": version.genome, "by": by,
@@ -69,7 +83,8 @@ async def evaluate(
 ) -> int:
     """Put a candidate before the gate: pass, fail or inconclusive.
 
-    Exit codes 0, 1 and 4. Open cases come first; only a version that does no harm there gets one of the counted looks at the sealed cases.
+    Exit codes 0, 1 and 4. Open cases come first; only a version that does no harm there
+    gets one of the counted looks at the sealed cases.
     """
     from surefoot.engine.inspect import agent_named, number_of
     from surefoot.engine.vet import vet
@@ -88,8 +103,8 @@ async def evaluate(
             ("cases", seen.get("cases")), ("gained", seen.get("gained")), ("lost", seen.get("lost")),
             ("p-value", _number(seen.get("p_value"))), ("e-value", _number(seen.get("e_value"))),
             ("alpha", _number(seen.get("alpha"))),
-            ("power", ", ".join(f"{percent(one['power'])} for a gain of {percent(one['gain'])}" for one in seen.get("power", []))),
-            ("slices", ", ".join(f"{one['name']} {one['mark']} (+{one['gained']} -{one['lost']})" for one in seen.get("slices", []))),
+            ("power", ", ".join(f"{percent(p['power'])} for {percent(p['gain'])}" for p in seen.get("power", []))),
+            ("slices", ", ".join(f"{one['name']} (+{one['gained']} -{one['lost']})" for one in seen.get("slices", []))),
         ))  # fmt: skip
         if found.verdict == "pass":
             screen.note(f"next: surefoot rollout start {agent} {found.version} --by NAME")
@@ -110,7 +125,8 @@ async def tick(
 ) -> None:
     """Run one cycle on one lever.
 
-    Finds what fails, asks for edits, tests them, and adds to the draft what helped. A tick that was killed is finished first.
+    Finds what fails, asks for edits, tests them, and adds to the draft what helped. A tick that was killed is
+    finished first.
     """
     from surefoot.engine.inspect import agent_named
 
@@ -119,7 +135,12 @@ async def tick(
         async with app.worker() as worker:
             with desk.waiting(f"{agent}: one tick"):
                 report = await worker.tick(agent, ask_release=release)
-    desk.give({"agent": agent, **report}, lambda screen: show_tick(screen, agent, report))
+    desk.give({"agent": agent, **tick_document(report)}, lambda screen: show_tick(screen, agent, report))
+
+
+def tick_document(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the report of a tick under all documented keys; null where a tick did not come so far."""
+    return {key.removesuffix("[]"): report.get(key.removesuffix("[]")) for key in _TICK.split()}
 
 
 def show_tick(screen: Screen, agent: str, report: Mapping[str, Any]) -> None:
@@ -149,11 +170,17 @@ async def loop(
     agent: AgentName,
     every: Annotated[str, typer.Option(metavar="TIME", help="between two looks, such as 30s, 5m or 1h")] = "60s",
     ticks: Annotated[int | None, typer.Option(min=1, help="end after this many ticks")] = None,
-    until_idle: Annotated[bool, typer.Option("--until-idle", help="end when there is nothing to do; no pause between ticks")] = False,
+    until_idle: Annotated[
+        bool,
+        typer.Option(
+            "--until-idle", help="end when there is nothing to do, or when a round of all levers brought no version"
+        ),
+    ] = False,
 ) -> int:
     """Work on an agent until Ctrl-C.
 
-    Ticks, watches the rollout, and takes over what a killed process left behind. A rollout that waits for a person keeps waiting; approve it from anywhere. Ends with 130 on Ctrl-C, 0 on SIGTERM.
+    Ticks, watches the rollout, and takes over what a killed process left behind. A rollout that waits for a
+    person keeps waiting; approve it from anywhere. Ends with 130 on Ctrl-C, 0 on SIGTERM.
     """
     from surefoot.cli.worker import Shift
 

@@ -37,7 +37,9 @@ def register_db(group: typer.Typer) -> None:
 
 async def verify_audit(
     desk: Desk,
-    head: Annotated[str, typer.Option(metavar="COUNT:DIGEST", help="a head you noted earlier; a cut tail is found by it")] = "",
+    head: Annotated[
+        str, typer.Option(metavar="COUNT:DIGEST", help="a head you noted earlier; a cut tail is found by it")
+    ] = "",
 ) -> int:
     """Check the chain of the record.
 
@@ -76,13 +78,17 @@ def _head(text: str) -> tuple[int, str] | None:
 
 async def show_audit(
     desk: Desk,
-    subject: Annotated[str, typer.Argument(metavar="[SUBJECT]", help="an agent, or what is below it, such as support/v3")] = "",
+    subject: Annotated[
+        str, typer.Argument(metavar="[SUBJECT]", help="an agent, or what is below it, such as support/v3")
+    ] = "",
     limit: Annotated[int, typer.Option(min=1, help="how many of the last entries")] = 50,
 ) -> None:
     """Show who did what to which thing, oldest first."""
     with desk.app() as app:
         entries = await app.store.read(lambda tx: tx.audit.all())
-    shown = [one for one in entries if not subject or one.subject == subject or one.subject.startswith(f"{subject}/")][-limit:]
+    shown = [one for one in entries if not subject or one.subject == subject or one.subject.startswith(f"{subject}/")][
+        -limit:
+    ]
 
     def page(screen: Screen) -> None:
         from surefoot.cli.screen import when
@@ -153,7 +159,8 @@ async def restore(
 ) -> None:
     """Put a backup in the place of the store.
 
-    What is there now is moved aside, never overwritten. End all workers first: a process that has the old store open goes on writing to it.
+    What is there now is moved aside, never overwritten. End all workers first: a process that has the old
+    store open goes on writing to it.
     """
     from surefoot.cli import storefile
 

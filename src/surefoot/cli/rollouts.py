@@ -15,10 +15,16 @@ if TYPE_CHECKING:
     from surefoot.cli.screen import Screen
     from surefoot.core.rollout.standing import Reconcile, Rollout
 
-RolloutId = Annotated[str, typer.Argument(metavar="[ROLLOUT]", help="its id (default: the one in progress, else the last)")]
+RolloutId = Annotated[
+    str, typer.Argument(metavar="[ROLLOUT]", help="its id (default: the one in progress, else the last)")
+]
 Why = Annotated[str, typer.Option(metavar="TEXT", help="the reason; it is kept")]
-_ROLLOUT = "id challenger incumbent state weight_percent epoch steps reason started_at closed_at forced_by guarantee approval"
-_STEP = "agent rollout action reason sentence state weight_before weight_after e_win e_guard labels failure_rates guarantee"
+_ROLLOUT = (
+    "id challenger incumbent state weight_percent epoch steps reason started_at closed_at forced_by guarantee approval"
+)
+_STEP = (
+    "agent rollout action reason sentence state weight_before weight_after e_win e_guard labels failure_rates guarantee"
+)
 
 
 def register(group: typer.Typer) -> None:
@@ -69,8 +75,10 @@ async def show(desk: Desk, agent: AgentName, rollout: RolloutId = "") -> None:
 
         screen.title(f"{agent} v{one.challenger} against v{one.incumbent}: {one.state.replace('_', ' ')}")
         screen.fields((
-            ("rollout", one.id), ("share", f"{one.weight_percent:g} % challenger, {100 - one.weight_percent:g} % incumbent"),
-            ("started", f"{when(one.started_at)} UTC"), ("ended", f"{when(one.closed_at)} UTC" if one.closed_at else ""),
+            ("rollout", one.id),
+            ("share", f"{one.weight_percent:g} % challenger, {100 - one.weight_percent:g} % incumbent"),
+            ("started", f"{when(one.started_at)} UTC"),
+            ("ended", f"{when(one.closed_at)} UTC" if one.closed_at else ""),
             ("waits for", f"{one.approval} (surefoot approvals {agent})" if one.state == "awaiting_approval" else ""),
         ))  # fmt: skip
         if one.forced_by:
@@ -96,7 +104,11 @@ def step_line(screen: Screen, row: Reconcile) -> None:
 
     seen: dict[str, Any] = dict(row.evidence)
     limits, rates = seen.get("thresholds", {}), seen.get("failure_rates", {})
-    share = f"{row.weight_before:g} → {row.weight_after:g} %" if row.weight_before != row.weight_after else f"{row.weight_after:g} %"
+    share = (
+        f"{row.weight_before:g} → {row.weight_after:g} %"
+        if row.weight_before != row.weight_after
+        else f"{row.weight_after:g} %"
+    )
     tone = {"promote": "green", "roll_back": "red", "abort": "red", "freeze": "red", "await_approval": "yellow"}
     screen.line(
         f"#{row.seq} {when(row.at)}  {row.action.replace('_', ' ')}  {share}  win {seen.get('e_win', 0):.3g}/"
@@ -112,7 +124,9 @@ async def start(
     agent: AgentName,
     version: Annotated[str, typer.Argument(metavar="VERSION", help="the candidate's number")],
     by: By,
-    force: Annotated[bool, typer.Option("--force", help="offer a version that the gate or a rollout turned down")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="offer a version that the gate or a rollout turned down")
+    ] = False,
 ) -> None:
     """Give a candidate its first share of live traffic."""
     from surefoot.engine.inspect import agent_named, number_of
@@ -166,7 +180,10 @@ async def _active(app: App, agent: str) -> Rollout:
 
     rollout = await app.store.read(lambda tx: tx.rollouts.active(agent))
     if rollout is None:
-        raise Conflict(f"agent {agent!r} has no rollout in progress", hint=f"surefoot rollout start {agent} VERSION --by NAME opens one")
+        raise Conflict(
+            f"agent {agent!r} has no rollout in progress",
+            hint=f"surefoot rollout start {agent} VERSION --by NAME opens one",
+        )
     return rollout
 
 
@@ -181,8 +198,8 @@ def _rollout(one: Rollout) -> dict[str, Any]:
 
 def _give_step(desk: Desk, agent: str, rollout: Rollout, row: dict[str, Any]) -> None:
     def page(screen: Screen) -> None:
-        screen.line(f"{agent} v{rollout.challenger}: {row['action'].replace('_', ' ')}, {row['weight_after']:g} % of traffic, "
-                    f"{row['state'].replace('_', ' ')}")  # fmt: skip
+        action, state = (str(row[key]).replace("_", " ") for key in ("action", "state"))
+        screen.line(f"{agent} v{rollout.challenger}: {action}, {row['weight_after']:g} % of traffic, {state}")
         screen.line(row["sentence"])
         if not row["guarantee"]:
             screen.line("no guarantee: a person overrode the evidence", "yellow")

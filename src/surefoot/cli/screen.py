@@ -7,7 +7,7 @@ because inputs and answers come from strangers.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, TextIO
@@ -59,7 +59,7 @@ class Screen:
         self._console = console_on(sys.stdout)
 
     @contextmanager
-    def page(self) -> Iterator[Screen]:
+    def page(self) -> Generator[Screen]:
         """Collect what is printed and write it out at once, so that a reader who leaves is noticed in one place."""
         with self._console.capture() as shown:
             yield self
@@ -104,10 +104,10 @@ class Screen:
 
     def changes(self, found: Iterable[Change]) -> None:
         """Print a difference between genomes, block by block."""
-        count = 0
-        for count, change in enumerate(found, start=1):
+        listed = tuple(found)
+        for change in listed:
             self.line(f"{change.kind} {change.id}", "bold")
             for line in change.lines():
                 self.line(line, _SHADES.get(line[:1], "dim"))
-        if not count:
+        if not listed:
             self.note("no difference")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +50,7 @@ def look(path: Path) -> StoreFile:
 
 
 @contextmanager
-def _opened(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
+def _opened(path: Path, mode: str) -> Generator[sqlite3.Connection]:
     where = f"file:{quote(str(path.absolute()))}?mode={mode}"
     with closing(sqlite3.connect(where, uri=True, timeout=5, isolation_level=None)) as raw:
         yield raw

@@ -16,7 +16,7 @@ from surefoot.cli.desk import Desk, command
 if TYPE_CHECKING:
     from surefoot.cli.screen import Screen
     from surefoot.core.agent import Agent
-    from surefoot.core.case import Case
+    from surefoot.core.case import Case, Split
     from surefoot.ports import Ports
     from surefoot.rehearsal.rows import Row
 
@@ -36,7 +36,9 @@ async def ask(
     agent: AgentName,
     text: Annotated[str, typer.Argument(metavar="TEXT", help="what to ask; - reads standard input")],
     unit: Annotated[str, typer.Option(metavar="ID", help="session or user, who always meets the same version")] = "",
-    slices: Annotated[list[str] | None, typer.Option("--slice", metavar="K=V", help="a trait of the request; repeatable")] = None,
+    slices: Annotated[
+        list[str] | None, typer.Option("--slice", metavar="K=V", help="a trait of the request; repeatable")
+    ] = None,
     source: Annotated[str, typer.Option(metavar="ID", help="who is behind the request")] = "",
 ) -> None:
     """Ask an agent one thing, as one of its users would.
@@ -58,7 +60,9 @@ async def ask(
 
     def page(screen: Screen) -> None:
         screen.line(served.text)
-        screen.note(f"v{served.version}, trace {served.trace_id}" + ("" if served.finish == "stop" else f", {served.finish}"))
+        screen.note(
+            f"v{served.version}, trace {served.trace_id}" + ("" if served.finish == "stop" else f", {served.finish}")
+        )
 
     desk.give({"agent": agent, "answer": served.text, "version": served.version, "finish": served.finish,
                "trace": served.trace_id}, page)  # fmt: skip
@@ -109,8 +113,12 @@ async def outcome(
 async def import_file(
     desk: Desk,
     agent: AgentName,
-    file: Annotated[Path, typer.Argument(metavar="FILE.jsonl", help="`input` and `expected` on each line, `slice` if you like")],
-    kind: Annotated[Kind, typer.Option("--as", help="cases: split by hash; traffic: every row is served and labelled")] = "cases",
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE.jsonl", help="`input` and `expected` on each line, `slice` if you like")
+    ],
+    kind: Annotated[
+        Kind, typer.Option("--as", help="cases: split by hash; traffic: every row is served and labelled")
+    ] = "cases",
     by: Annotated[str, typer.Option(metavar="NAME", help="who imports it")] = "operator",
 ) -> None:
     """Bring labelled data in, as cases or as traffic.
@@ -142,7 +150,9 @@ async def import_file(
             screen.line(f"{document['added']} of {len(rows)} rows are new cases of {agent}")
             screen.line(", ".join(f"{split} {count}" for split, count in sorted(document["splits"].items())))
             return
-        screen.line(f"{agent} answered {len(rows)} requests: {document['successes']} right, {document['failures']} wrong")
+        screen.line(
+            f"{agent} answered {len(rows)} requests: {document['successes']} right, {document['failures']} wrong"
+        )
         screen.note(f"next: surefoot failures {agent}, surefoot tick {agent}")
 
     desk.give(document, page)
@@ -172,7 +182,7 @@ def _lines(file: Path) -> list[str]:
     import gzip
 
     raw = file.read_bytes()
-    return (gzip.decompress(raw) if file.suffix == ".gz" else raw).decode().splitlines()
+    return (gzip.decompress(raw) if file.suffix == ".gz" else raw).decode().split("\n")
 
 
 async def _cases(ports: Ports, agent: Agent, rows: Sequence[Row]) -> list[Case]:
@@ -181,7 +191,9 @@ async def _cases(ports: Ports, agent: Agent, rows: Sequence[Row]) -> list[Case]:
 
     known = await ports.store.read(lambda tx: tx.cases.groups(agent.name))
     group_of = groups([text for text, _, _ in known] + [row.input for row in rows])
-    settled = {found: (group, split) for found, (_, group, split) in zip(group_of, known, strict=False)}
+    settled: dict[str, tuple[str, Split]] = {}
+    for found, (_, group, split) in zip(group_of, known, strict=False):
+        settled.setdefault(found, (group, split))
     cases: list[Case] = []
     for row, found in zip(rows, group_of[len(known) :], strict=True):
         group, split = settled.get(found) or (found, split_of(agent.salt, found, agent.habits.shares))
@@ -192,9 +204,7 @@ async def _cases(ports: Ports, agent: Agent, rows: Sequence[Row]) -> list[Case]:
     return cases
 
 
-async def _served(
-    ports: Ports, agent: str, rows: Sequence[Row], file: Path, count: Callable[[], None]
-) -> Counter[str]:
+async def _served(ports: Ports, agent: str, rows: Sequence[Row], file: Path, count: Callable[[], None]) -> Counter[str]:
     from surefoot.core.errors import SurefootError
     from surefoot.engine.observe import observe
     from surefoot.engine.serve import serve

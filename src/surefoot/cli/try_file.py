@@ -23,6 +23,7 @@ def try_file(
     model: Annotated[str, typer.Option(help="a model of surefoot.toml instead of the offline one")] = "local-lexical",
     json_file: Annotated[Path | None, typer.Option("--json", help="write the report to this file")] = None,
     seed: Annotated[int, typer.Option(help="seed of the split and of the traffic")] = 0,
+    rows: Annotated[int, typer.Option(min=2, help="take at most this many rows, drawn by the seed")] = 4000,
     budget: Annotated[float, typer.Option(min=0, help="the most that a paid model may cost, in USD")] = 1.0,
     store: Annotated[Path | None, typer.Option("--store", metavar="PATH", help="keep the store here (default: it is removed)")] = None,
 ) -> None:  # fmt: skip
@@ -36,7 +37,8 @@ def try_file(
     _hush_the_workflow_engine()
     with tempfile.TemporaryDirectory(prefix="surefoot-try-") as place:
         report = asyncio.run(_told(
-            file, _named(labels), ticks=ticks, model=model, seed=seed, budget=budget, store=store or Path(place) / "try.db"
+            file, _named(labels), most=rows, ticks=ticks, model=model, seed=seed, budget=budget,
+            store=store or Path(place) / "try.db",
         ))  # fmt: skip
     if json_file is not None:
         json_file.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -47,19 +49,22 @@ def _named(labels: str) -> list[str]:
 
 
 async def _told(
-    file: Path, labels: list[str], *, ticks: int, model: str, seed: int, budget: float, store: Path
+    file: Path, labels: list[str], *, most: int, ticks: int, model: str, seed: int, budget: float, store: Path
 ) -> dict[str, Any]:
     from surefoot.cli.act import approve_for_ci, improved
     from surefoot.cli.narrator import Narrator
     from surefoot.config import settings
     from surefoot.core.budget import Budget
-    from surefoot.rehearsal.rows import load_rows
+    from surefoot.rehearsal.rows import drawn, load_rows
     from surefoot.rehearsal.stage import staged
     from surefoot.rehearsal.story import Story, cast_of
     from surefoot.rehearsal.traffic import Weather
 
     started, narrator = time.monotonic(), Narrator()
-    rows = load_rows(file, labels=labels)
+    every = load_rows(file, labels=labels)
+    rows = drawn(every, most, seed=seed)
+    if len(rows) < len(every):
+        narrator.say(f"{len(every)} rows in {file.name}; {len(rows)} of them are drawn (--rows takes more)")
     cast = cast_of("try", rows, seed=seed, task=TASK, model=model, ticks=ticks, weather=Weather(labelled=1.0))
     here = settings(Path.cwd(), os.environ)
     async with staged(store, seed=seed, settings=here, budget=Budget(usd=budget)) as stage:

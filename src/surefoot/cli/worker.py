@@ -1,6 +1,7 @@
 """A worker's shift: tick, watch the rollout, pause, and again, until a signal or until there is nothing to do.
 
 The work itself is durable, so the shift may end at any moment: a tick that is cut short goes on with the next shift.
+There is nothing to do when no tick is due, or when a whole round of levers was tried and no version came of it.
 """
 
 from __future__ import annotations
@@ -8,17 +9,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Generator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from surefoot.cli.improve import show_tick
+from surefoot.cli.improve import show_tick, tick_document
 from surefoot.cli.rollouts import step_line
 from surefoot.core.errors import BudgetExhausted, Conflict, Forbidden, SurefootError, Unavailable
 from surefoot.engine.inspect import agent_named, history
 
 if TYPE_CHECKING:
     from surefoot.app import App
-    from surefoot.cli.desk import Desk
+    from surefoot.cli.desk import Desk, Page
     from surefoot.core.rollout.standing import Rollout
     from surefoot.engine.durable import Durable
 
@@ -45,6 +47,7 @@ class Shift:
         self._reports: list[dict[str, Any]] = []
         self._seen: dict[str, int] = {}
         self._said = ""
+        self._in_vain = 0
 
     async def work(self) -> int:
         """Work until the shift ends, and give the exit code."""
@@ -54,7 +57,7 @@ class Shift:
                 self._remark(f"working on {self._agent}; Ctrl-C ends the shift")
                 ended = await self._turns(worker)
         if self._desk.as_json:
-            self._desk.give({"agent": self._agent, "ended": ended, "ticks": self._reports}, lambda _: None)
+            self._desk.give({"agent": self._agent, "ended": ended, "ticks": [tick_document(one) for one in self._reports]}, lambda _: None)
         else:
             self._remark(f"ended ({ended}) after {len(self._reports)} tick(s); what is unfinished goes on next time")
         return CODES[ended]
@@ -68,7 +71,8 @@ class Shift:
             if self._ticks is not None and len(self._reports) >= self._ticks:
                 return "ticks"
             busy = report is not None and report["outcome"] not in _NOTHING
-            if self._until_idle and not busy and not moved:
+            self._in_vain = 0 if moved or (report and report.get("rollout")) else self._in_vain + 1
+            if self._until_idle and not moved and (not busy or self._in_vain > await self._round()):
                 return "idle"
             if not (self._until_idle and busy):
                 with contextlib.suppress(TimeoutError):
@@ -83,9 +87,14 @@ class Shift:
             return None
         self._reports.append(report)
         if report["outcome"] not in _NOTHING or report.get("reason") != self._said:
-            self._desk_page(lambda screen: show_tick(screen, self._agent, report))
+            self._print(partial(show_tick, agent=self._agent, report=report))
         self._said = str(report.get("reason", ""))
         return report
+
+    async def _round(self) -> int:
+        """How many ticks it takes to try every lever, and to release what was kept."""
+        agent, levers = await self._app.store.read(lambda tx: (tx.agents.get(self._agent), tx.levers.all(self._agent)))
+        return max(agent.habits.release_ticks, len(levers))
 
     async def _watch(self, worker: Durable) -> bool:
         """Keep the rollout's operator going and print its new steps; gives whether anything moved."""
@@ -102,7 +111,7 @@ class Shift:
         for row in rows:
             self._seen[rollout.id] = row.seq
             if row.action != "hold":
-                self._desk_page(lambda screen, row=row: step_line(screen, row))
+                self._print(partial(step_line, row=row))
         return any(row.action not in _STILL for row in rows)
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, Any]) -> Any:
@@ -118,7 +127,7 @@ class Shift:
         return task.result()
 
     @contextlib.contextmanager
-    def _signals(self) -> Any:
+    def _signals(self) -> Generator[None]:
         """Let the first signal end the shift in good order; a second one is Python's own business."""
         running = asyncio.get_running_loop()
 
@@ -144,6 +153,6 @@ class Shift:
         if not self._desk.as_json:
             self._desk.remark(text)
 
-    def _desk_page(self, page: Any) -> None:
+    def _print(self, page: Page) -> None:
         if not self._desk.as_json:
             self._desk.give({}, page)

@@ -207,6 +207,11 @@ class Durable:
         if await DBOS.get_workflow_status_async(f"operate:{rollout_id}") is not None:
             await DBOS.send_async(f"operate:{rollout_id}", "look", WAKE)
 
+    async def settled(self) -> None:
+        """Wait until no workflow is left to run in this store."""
+        while await self.pending():
+            await asyncio.sleep(self._poll_s)
+
     async def pending(self) -> list[Pending]:
         """Give the workflows that have not ended."""
         found = await DBOS.list_workflows_async(status=["PENDING", "ENQUEUED"])

@@ -80,11 +80,11 @@ async def _chunk(
 ) -> dict[tuple[str, str, int], Run]:
     key = digest([[call.genome, call.case.id, call.repeat] for call in calls])[:24]
     worst = _sum([model.price(call.question) for call in calls])
-    await reserve(ports, agent, scope, key, worst)
+    hold = await reserve(ports, agent, scope, key, worst)
     gate = asyncio.Semaphore(agent.habits.concurrency)
     runs = await asyncio.gather(*(_run(model, call, gate) for call in calls))
     rows = [(call, run) for call, (run, _) in zip(calls, runs, strict=True) if run.score is not None]
-    await settle(ports, agent, scope, key, _sum([cost for _, cost in runs]))
+    await settle(ports, hold, _sum([cost for _, cost in runs]))
 
     def remember(tx: Tx) -> None:
         for genome in {call.genome for call, _ in rows}:
@@ -115,25 +115,39 @@ def _sum(costs: Sequence[Cost]) -> Cost:
     return total
 
 
-async def reserve(ports: Ports, agent: Agent, scope: str, key: str, worst: Cost) -> None:
-    """Set the worst case aside in the tick's and the day's ledger; BudgetExhausted if either has no room for it."""
-    now = ports.clock()
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What was set aside: in each ledger under the key that is in force there."""
+
+    keys: tuple[tuple[str, str], ...]
+
+
+async def reserve(ports: Ports, agent: Agent, scope: str, key: str, worst: Cost) -> Hold:
+    """Set the worst case aside in the tick's and the day's ledger; BudgetExhausted if either has no room for it.
+
+    A step that is repeated after a crash finds its own reservation again; work that was settled before and is done
+    anew is reserved anew.
+    """
+    now, named = ports.clock(), f"{scope or 'by-hand'}/{key}"
+
+    def work(tx: Tx) -> Hold:
+        keys: list[tuple[str, str]] = []
+        for ledger, budget in _scopes(agent, scope, f"{now:%Y-%m-%d}"):
+            free = tx.ledgers.free_key(ledger, named)
+            tx.ledgers.get(ledger, budget).reserve(free, worst)
+            tx.ledgers.reserve(ledger, free, worst, now)
+            keys.append((ledger, free))
+        return Hold(tuple(keys))
+
+    return await ports.store.write(work)
+
+
+async def settle(ports: Ports, hold: Hold, actual: Cost) -> None:
+    """Replace a reservation by what it really cost, in the ledgers it was made in."""
 
     def work(tx: Tx) -> None:
-        for name, budget in _scopes(agent, scope, f"{now:%Y-%m-%d}"):
-            tx.ledgers.get(name, budget).reserve(key, worst)
-            tx.ledgers.reserve(name, key, worst, now)
-
-    await ports.store.write(work)
-
-
-async def settle(ports: Ports, agent: Agent, scope: str, key: str, actual: Cost) -> None:
-    """Replace a reservation by what it really cost."""
-    now = ports.clock()
-
-    def work(tx: Tx) -> None:
-        for name, _ in _scopes(agent, scope, f"{now:%Y-%m-%d}"):
-            tx.ledgers.settle(name, key, actual)
+        for ledger, key in hold.keys:
+            tx.ledgers.settle(ledger, key, actual)
 
     await ports.store.write(work)
 

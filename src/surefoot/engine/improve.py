@@ -111,9 +111,9 @@ def _room(genome: Genome, bounds: Bounds, kind: str) -> int:
 async def _asked(ports: Ports, agent: Agent, brief: Brief, scope: str) -> Proposal:
     improver = ports.improver_named(agent.habits.improver)
     worst = improver.price(agent.habits.improver_budget)
-    await reserve(ports, agent, scope, "improver", worst)
+    hold = await reserve(ports, agent, scope, "improver", worst)
     proposal = await improver.propose(brief, agent.habits.improver_budget)
-    await settle(ports, agent, scope, "improver", proposal.cost)
+    await settle(ports, hold, proposal.cost)
     return proposal
 
 

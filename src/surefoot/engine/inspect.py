@@ -60,7 +60,7 @@ class Failing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What a person is shown before a decision: the changes, the evidence the request is bound to, and its state now."""
+    """What a person is shown before a decision: the changes, the evidence it is bound to, and its state now."""
 
     approval: Approval
     state: str
@@ -167,9 +167,10 @@ async def rollout_of(ports: Ports, name: str, rollout_id: str = "") -> Rollout:
             found = [one for one in found if one.id.startswith(rollout_id)]
         active = [one for one in found if one.closed_at is None]
         if not found:
-            what = f"no rollout {rollout_id!r}" if rollout_id else "had no rollout yet"
-            raise NotFound(f"agent {name!r} has {what}" if rollout_id else f"agent {name!r} {what}",
-                           hint=f"surefoot rollout list {name} shows them; rollout start opens one")  # fmt: skip
+            what = f"has no rollout {rollout_id!r}" if rollout_id else "had no rollout yet"
+            raise NotFound(
+                f"agent {name!r} {what}", hint=f"surefoot rollout list {name} shows them; rollout start opens one"
+            )
         return (active or found)[-1]
 
     return await ports.store.read(work)
@@ -202,10 +203,13 @@ async def request(ports: Ports, approval_id: str) -> Request:
 def _request(tx: Tx, approval: Approval, now: datetime) -> Request:
     rollout, version = tx.rollouts.get(approval.rollout), tx.versions.get(approval.agent, approval.version)
     incumbent = tx.versions.get(approval.agent, rollout.incumbent)
-    shown = [row for row in tx.rollouts.history(rollout.id)
-             if "e_win" in row.evidence and evidence_digest(rollout.id, row.evidence) == approval.evidence_digest]  # fmt: skip
+    shown = [row for row in tx.rollouts.history(rollout.id) if _is(row, approval.evidence_digest)]
     return Request(
         approval=approval, state=state_at(approval, now), version=version, incumbent=rollout.incumbent,
         changes=changes(tx.versions.genome(incumbent.genome), tx.versions.genome(version.genome)),
         evidence=shown[0].evidence if shown else {}, at=shown[0].at if shown else None,
     )  # fmt: skip
+
+
+def _is(row: Reconcile, evidence: str) -> bool:
+    return "e_win" in row.evidence and evidence_digest(row.rollout, row.evidence) == evidence

@@ -14,10 +14,9 @@ from datetime import datetime
 from surefoot.core.agent import Agent
 from surefoot.core.approval import DEFAULT_EXPIRY, Approval, state_at
 from surefoot.core.digest import digest
-from surefoot.core.edit import edits_between
 from surefoot.core.errors import Conflict
 from surefoot.core.evidence.sampling import Assigned
-from surefoot.core.policy import ChangeLevel, level_of, may_canary
+from surefoot.core.policy import ChangeLevel, level_between, may_canary
 from surefoot.core.rollout import RolloutFacts, RolloutSettings, Step, next_step
 from surefoot.core.rollout.standing import Reconcile, Rollout
 from surefoot.core.version import Version, VersionState
@@ -81,7 +80,7 @@ def _terms(tx: Tx, agent: Agent) -> RolloutSettings:
 
 def _level(tx: Tx, agent: Agent, version: Version) -> ChangeLevel:
     live = tx.versions.get(agent.name, agent.live)
-    return level_of(edits_between(tx.versions.genome(live.genome), tx.versions.genome(version.genome)))
+    return level_between(tx.versions.genome(live.genome), tx.versions.genome(version.genome))
 
 
 async def reconcile(ports: Ports, rollout_id: str) -> Reconcile:

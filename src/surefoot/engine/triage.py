@@ -37,7 +37,8 @@ class Triage:
 
 async def triage(ports: Ports, name: str, *, scope: str = "") -> Triage:
     """Bring the backlog of an agent up to date."""
-    await ports.store.write(lambda tx: sort_into_cases(tx, name))
+    while await ports.store.write(lambda tx: sort_into_cases(tx, name)):
+        pass
     agent, draft, genome = await ports.store.read(lambda tx: standing(tx, name))
     failures, labelled = await ports.store.read(
         lambda tx: (tx.outcomes.failures(name, limit=agent.habits.window), tx.outcomes.labelled(name))
@@ -47,7 +48,7 @@ async def triage(ports: Ports, name: str, *, scope: str = "") -> Triage:
     if hold:
         return Triage(agent=agent, genome=genome, draft=draft, gaps=(), levers=(), hold=hold)
     lasting = await _reproduced(ports, agent, genome, failures, scope)
-    found = gaps(quota(lasting), known)
+    found = gaps(quota(lasting) if agent.policy.min_sources > 1 else lasting, known)
     levers = await ports.store.write(lambda tx: _backlog(tx, ports, agent, found))
     return Triage(agent=agent, genome=genome, draft=draft, gaps=found, levers=tuple(levers))
 
@@ -70,7 +71,10 @@ def _source_hold(agent: Agent, failures: Sequence[Failure]) -> str:
 
 
 def sort_into_cases(tx: Tx, name: str) -> int:
-    """Turn labelled traces into cases; near-duplicates join the group, and so the split, of the case they resemble."""
+    """Turn one batch of labelled traces into cases, and give how many traces it was.
+
+    Near-duplicates join the group, and so the split, of the case they resemble.
+    """
     agent = tx.agents.get(name)
     fresh = tx.traces.uncased(name, BATCH)
     if not fresh:
@@ -88,9 +92,9 @@ def sort_into_cases(tx: Tx, name: str) -> int:
             id=case_id(name, trace.input, outcome.expected), agent=name, group=group, input=trace.input,
             expected=outcome.expected, split=split, slices=trace.slices, origin="traffic",
         ))  # fmt: skip
-    added = tx.cases.add(cases)
+    tx.cases.add(cases)
     tx.traces.cased(trace.id for trace, _ in fresh)
-    return added
+    return len(fresh)
 
 
 async def _reproduced(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from surefoot.core.case import Split, groups, split_of
+from surefoot.core.digest import unit_interval
 from surefoot.core.errors import Invalid, NotFound
 
 INPUTS, LABELS = ("input", "text"), ("expected", "label")
@@ -92,6 +93,13 @@ def _of_labels(rows: list[Row], labels: Sequence[str], path: Path) -> list[Row]:
         names = ", ".join(sorted(known)[:20])
         raise NotFound(f"{path} has no row with the label {missing[0]!r}", hint=f"it has {names}")
     return [row for row in rows if not labels or row.expected in labels]
+
+
+def drawn(rows: Sequence[Row], most: int, *, seed: int) -> list[Row]:
+    """Give at most `most` rows, drawn by hash, in their order."""
+    chance = {row: unit_interval("draw", str(seed), row.input, row.expected) for row in rows}
+    limit = sorted(chance.values())[most - 1] if len(rows) > most else 1.0
+    return [row for row in rows if chance[row] <= limit]
 
 
 def partition(rows: Sequence[Row], salt: str) -> dict[Split, list[Row]]:

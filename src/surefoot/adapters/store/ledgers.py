@@ -29,6 +29,15 @@ class SqlLedgers:
                 reserved.append((row.key, cost))
         return Ledger(budget=budget, settled=settled, reserved=tuple(reserved))
 
+    def free_key(self, scope: str, key: str) -> str:
+        """Give `key`, or `key+`, `key++` and so on: the first that was not settled yet."""
+        table = tables.ledger
+        while self._connection.scalar(
+            sa.select(table.c.settled).where(table.c.scope == scope, table.c.key == key)
+        ):
+            key += "+"
+        return key
+
     def reserve(self, scope: str, key: str, worst: Cost, at: datetime) -> None:
         """Set the worst case aside, once per key."""
         row = {"scope": scope, "key": key, "settled": False, "at": at} | _cost(worst)
