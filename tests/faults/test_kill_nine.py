@@ -63,7 +63,9 @@ def at_rest(job: str, store: Path) -> None:
     assert finished(start(job, store), within_s=60)
 
 
-def survive(job: str, prepared: Path, place: Path, check: Callable[[SqlStore], Facts], *, kills: int, seed: int) -> None:
+def survive(
+    job: str, prepared: Path, place: Path, check: Callable[[SqlStore], Facts], *, kills: int, seed: int
+) -> None:
     """Kill the job at `kills` random moments in all; compare each finished store with one that was never killed."""
     chance, done, round_number = random.Random(seed), 0, 0
     reference = _copy(prepared, place / "reference.db")

@@ -1,7 +1,7 @@
 """The process that is killed: it runs ticks or a rollout of the fault tests on a given store until it is done.
 
-    python tests/faults/victim.py tick STORE
-    python tests/faults/victim.py rollout STORE
+python tests/faults/victim.py tick STORE
+python tests/faults/victim.py rollout STORE
 """
 
 from __future__ import annotations

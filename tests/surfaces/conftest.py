@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -55,7 +56,7 @@ class Ran:
 
 
 class Scripted:
-    """Answers what stands after `label:` in the text, when the prompt says GOOD; else the first label."""
+    """Answers what stands after `label:` in the text when the prompt says GOOD, the second label when it says BAD."""
 
     name = "scripted"
 
@@ -64,7 +65,8 @@ class Scripted:
 
     async def answer(self, question: Question) -> Answer:
         right = question.user.rpartition("label:")[2].strip()
-        return Answer(text=right if "GOOD" in question.system else LABELS[0], cost=Cost(calls=1))
+        usual = LABELS[1] if "BAD" in question.system else LABELS[0]
+        return Answer(text=right if "GOOD" in question.system else usual, cost=Cost(calls=1))
 
 
 @pytest.fixture
@@ -76,6 +78,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         return build(settings, models={"scripted": Scripted(), **(models or {})}, **given)
 
     monkeypatch.setattr(surefoot.app, "build", with_scripted)
+    # The workflow engine's log handler keeps the stream of the test that came first.
+    logging.getLogger("dbos").handlers.clear()
     return tmp_path
 
 
@@ -99,7 +103,8 @@ def cli(desk: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
 
 def documented(arguments: Sequence[str]) -> set[str]:
     """The keys at the top of a command's JSON document, as its reference names them."""
-    name = next(name for name in (" ".join(arguments[:2]), arguments[0]) if name in KEYS)
+    words = [word for word in arguments if not word.startswith("-")]
+    name = next(name for name in (" ".join(words[:2]), words[0]) if name in KEYS)
     heads = [part.partition(":")[0].split() for part in KEYS[name].split(";")]
     return {key.removesuffix("[]") for head in heads for key in head}
 
@@ -111,13 +116,13 @@ def scene(desk: Path) -> Scene:
 
 
 @pytest.fixture
-def shell(desk: Path) -> Callable[..., Ran]:
+def shell(desk: Path, environment: dict[str, str]) -> Callable[..., Ran]:
     """Run a command in a process of its own."""
 
     def run(*arguments: str, code: int | None = 0, **more: Any) -> Ran:
         done = subprocess.run(
             [sys.executable, "-m", "surefoot", *arguments],
-            **{"cwd": desk, "env": environment(), "capture_output": True, "text": True, "timeout": 60, **more},
+            **{"cwd": desk, "env": environment, "capture_output": True, "text": True, "timeout": 60, **more},
         )
         assert code is None or done.returncode == code, f"{arguments} gave {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr
@@ -126,6 +131,7 @@ def shell(desk: Path) -> Callable[..., Ran]:
     return run
 
 
+@pytest.fixture
 def environment() -> dict[str, str]:
     """What a process of its own sees: this source tree, and nobody's keys."""
     return {**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -168,13 +174,9 @@ class Scene:
         """Requests of as many users, each labelled at once; one in two is about a refund."""
         return self.do(lambda app: traffic(app, count, agent=agent))
 
-    def better(self, genome: Genome) -> Genome:
-        """The genome with the one rule that makes the scripted model right."""
-        return Genome((*genome.blocks, self.good))
-
-    def candidate(self, genome: Genome, *, by: str = "ann") -> None:
-        """Offer the better genome as the next version."""
-        offered = self.better(genome)
+    def candidate(self, genome: Genome, *, by: str = "ann", word: str = "GOOD") -> None:
+        """Offer the better genome, or with another word a worse one, as the next version."""
+        offered = Genome((*genome.blocks, replace(self.good, text=f"{word}: answer what stands after label:")))
         self.do(lambda app: offer_version(app.ports, "support", offered, by=by, rationale="knows the answer"))
 
     def waiting(self) -> str:

@@ -27,12 +27,12 @@ def person_or_yes(yes: bool) -> Ask:
     return ask_on_terminal
 
 
-async def approve_for_ci(approval: Approval, evidence: Mapping[str, Any]) -> tuple[Decision, str]:
+async def approve_for_ci(_approval: Approval, _evidence: Mapping[str, Any]) -> tuple[Decision, str]:
     """Approve in the person's place."""
     return "approved", "operator (--yes)"
 
 
-async def reject_always(approval: Approval, evidence: Mapping[str, Any]) -> tuple[Decision, str]:
+async def reject_always(_approval: Approval, _evidence: Mapping[str, Any]) -> tuple[Decision, str]:
     """Reject, whatever is shown."""
     return "rejected", "operator"
 
@@ -96,10 +96,14 @@ async def sabotage(story: Story, narrator: Narrator, *, promoted: bool) -> dict[
 def next_steps(narrator: Narrator, report: Mapping[str, Any], store: Path) -> None:
     """Say what to do next with one's own agent."""
     narrator.say("")
-    narrator.say(f"{report['seconds']} s on {report['model']}, seed {report['seed']}. The whole story is in {store}:", "dim")
+    narrator.say(
+        f"{report['seconds']} s on {report['model']}, seed {report['seed']}. The whole story is in {store}:", "dim"
+    )
     run = "surefoot" if sys.prefix == sys.base_prefix else f"{Path(sys.argv[0])}"
     for what in ("versions support", "diff support 1 2", "levers support", "rollout list support", "audit verify"):
         narrator.say(f"  {run} --store {store} {what}")
     narrator.say("Next, with your own agent:", "bold")
     narrator.say(f"  {run} try your-labelled-file.jsonl          # the same loop on your data, in a store of its own")
-    narrator.say(f"  {run} init my-agent --labels a,b,c          # then: ask, outcome, tick, approve; see docs/tutorial.md")
+    narrator.say(
+        f"  {run} init my-agent --labels a,b,c          # then: ask, outcome, tick, approve; see docs/tutorial.md"
+    )

@@ -29,9 +29,9 @@ def demo(
 ) -> None:
     """Run the whole loop on shipped tickets: no key, no server, nothing canned."""
     from surefoot.cli.act import person_or_yes
-    from surefoot.cli.desk import _hush_the_workflow_engine
+    from surefoot.cli.desk import hush_the_workflow_engine
 
-    _hush_the_workflow_engine()
+    hush_the_workflow_engine()
     ask = person_or_yes(yes)
     report = asyncio.run(_told(ask, seed=seed, ticks=ticks, store=store, model=model, budget=budget))
     if json_file is not None:
@@ -63,4 +63,3 @@ async def _told(ask: Ask, *, seed: int, ticks: int, store: Path, model: str, bud
     report |= {"seed": seed, "model": model, "seconds": round(time.monotonic() - started, 1)}
     next_steps(narrator, report, store)
     return report
-

@@ -67,7 +67,7 @@ class Desk:
             )
         from surefoot.app import build
 
-        _hush_the_workflow_engine()
+        hush_the_workflow_engine()
         app = build(settings)
         try:
             yield app
@@ -118,8 +118,8 @@ class Desk:
             yield lambda: bar.advance(task)
 
 
-def _hush_the_workflow_engine() -> None:
-    """It logs every error that it passes on, with a traceback; `main` tells the same error once, in words."""
+def hush_the_workflow_engine() -> None:
+    """Keep its log quiet: it shows every error that it passes on, and `main` tells the same one once, in words."""
     import logging
 
     if os.environ.get("SUREFOOT_DEBUG") != "1":

@@ -8,7 +8,6 @@ from typing import Any
 
 from surefoot.cli.screen import console_on, visible
 
-
 SAMPLE = 2
 
 
@@ -72,7 +71,12 @@ class Narrator:
         for trial in facts["trials"][:1] + facts["trials"][1:][-1:]:
             self.say(f"  gate, {trial['edits']} edits: {trial['verdict']}. {trial['sentence']}", "dim")
         if (halves := len(facts["trials"]) - 2) > 0:
-            self.say(f"  (and {halves} other parts of it, none accepted)" if not accepted else f"  (after {halves} other parts)", "dim")
+            self.say(
+                f"  (and {halves} other parts of it, none accepted)"
+                if not accepted
+                else f"  (after {halves} other parts)",
+                "dim",
+            )
         for refusal in facts["refusals"]:
             self.say(f"  guardrail: {refusal}", "yellow")
 
@@ -82,7 +86,10 @@ class Narrator:
             style = "green" if look["verdict"] == "pass" else "red"
             self.say(f"release, look {number} at the sealed cases: {look['verdict']}. {look['sentence']}", style)
             for found in look["slices"]:
-                self.say(f"  {found['mark']} {found['name']}: gained {found['gained']}, lost {found['lost']} of {found['n']}", "yellow")
+                self.say(
+                    f"  {found['mark']} {found['name']}: +{found['gained']} -{found['lost']} of {found['n']} cases",
+                    "yellow",
+                )
         if facts["waits"]:
             self.say(f"it waits: {facts['waits']}", "yellow")
         if facts["version"]:
@@ -94,7 +101,9 @@ class Narrator:
         moved = facts["weight_before"] != facts["weight_after"] or facts["action"] != "hold"
         if not moved and facts["seq"] % 12:
             return
-        style = {"ramp": "cyan", "await_approval": "green", "roll_back": "red", "freeze": "red"}.get(facts["action"], "dim")
+        style = {"ramp": "cyan", "await_approval": "green", "roll_back": "red", "freeze": "red"}.get(
+            facts["action"], "dim"
+        )
         self.say(f"  {facts['at'][:16].replace('T', ' ')}  {evidence_line(facts)}", style)
 
     def _canary_ended(self, facts: Mapping[str, Any]) -> None:
@@ -121,7 +130,8 @@ def evidence_line(facts: Mapping[str, Any]) -> str:
     rates = facts["failure_rates"]
     new, old = (_percent(rates[arm]) for arm in ("challenger", "incumbent"))
     return (
-        f"share {facts['weight_after']:>3.0f} %  e_win {_number(facts['e_win']):>6}  e_guard {_number(facts['e_guard']):>6}"
+        f"share {facts['weight_after']:>3.0f} %"
+        f"  e_win {_number(facts['e_win']):>6}  e_guard {_number(facts['e_guard']):>6}"
         f"  failing {new} vs {old}  labels {facts['challenger_labels']}/{facts['labels']}  {facts['sentence']}"
     )
 

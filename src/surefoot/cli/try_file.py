@@ -17,7 +17,7 @@ FEW = 400
 
 
 def try_file(
-    file: Annotated[Path, typer.Argument(help="JSON Lines with `input` and `expected` (or `text` and `label`), perhaps `slice`; .gz too")],
+    file: Annotated[Path, typer.Argument(help="JSON Lines: `input` and `expected`, perhaps `slice`; .gz too")],
     labels: Annotated[str, typer.Option(help="only rows with these labels, separated by commas")] = "",
     ticks: Annotated[int, typer.Option(min=1, max=50, help="how many levers to try before the release")] = 5,
     model: Annotated[str, typer.Option(help="a model of surefoot.toml instead of the offline one")] = "local-lexical",
@@ -25,16 +25,18 @@ def try_file(
     seed: Annotated[int, typer.Option(help="seed of the split and of the traffic")] = 0,
     rows: Annotated[int, typer.Option(min=2, help="take at most this many rows, drawn by the seed")] = 4000,
     budget: Annotated[float, typer.Option(min=0, help="the most that a paid model may cost, in USD")] = 1.0,
-    store: Annotated[Path | None, typer.Option("--store", metavar="PATH", help="keep the store here (default: it is removed)")] = None,
-) -> None:  # fmt: skip
+    store: Annotated[
+        Path | None, typer.Option("--store", metavar="PATH", help="keep the store here (default: it is removed)")
+    ] = None,
+) -> None:
     """Run the whole loop on a labelled file, from a prompt that only names the labels.
 
-    A part of the rows is set aside that nothing in the loop sees, and scored before and after. The person's approval
-    is given by you, who run this: nothing outside the store of this run is touched.
+    `text` and `label` are read too. A part of the rows is set aside that nothing in the loop sees, and scored before
+    and after. The person's approval is given by you, who run this: nothing outside this run's own store is touched.
     """
-    from surefoot.cli.desk import _hush_the_workflow_engine
+    from surefoot.cli.desk import hush_the_workflow_engine
 
-    _hush_the_workflow_engine()
+    hush_the_workflow_engine()
     with tempfile.TemporaryDirectory(prefix="surefoot-try-") as place:
         report = asyncio.run(_told(
             file, _named(labels), most=rows, ticks=ticks, model=model, seed=seed, budget=budget,

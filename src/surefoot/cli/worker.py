@@ -57,7 +57,10 @@ class Shift:
                 self._remark(f"working on {self._agent}; Ctrl-C ends the shift")
                 ended = await self._turns(worker)
         if self._desk.as_json:
-            self._desk.give({"agent": self._agent, "ended": ended, "ticks": [tick_document(one) for one in self._reports]}, lambda _: None)
+            self._desk.give(
+                {"agent": self._agent, "ended": ended, "ticks": [tick_document(one) for one in self._reports]},
+                lambda _: None,
+            )
         else:
             self._remark(f"ended ({ended}) after {len(self._reports)} tick(s); what is unfinished goes on next time")
         return CODES[ended]
@@ -101,9 +104,10 @@ class Shift:
         rollout = await self._app.store.read(lambda tx: tx.rollouts.active(self._agent))
         if rollout is None:
             return False
-        await worker.operate(rollout.id, interval_s=self._pause_s)
         if self._until_idle:
-            await worker.reconcile(rollout.id)
+            await worker.reconcile(rollout.id)  # nobody looks again after this shift
+        else:
+            await worker.operate(rollout.id, interval_s=self._pause_s)
         return await self._print_steps(rollout)
 
     async def _print_steps(self, rollout: Rollout) -> bool:

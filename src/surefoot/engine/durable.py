@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID, WorkflowHandleAsync
 
 from surefoot.core.errors import Conflict, Forbidden, Invalid, NotFound, SurefootError, Unavailable
 from surefoot.engine.operate import ENDED, reconcile
 from surefoot.engine.tick import next_number, tick
 from surefoot.ports import Ports
 
+Handle = WorkflowHandleAsync[dict[str, Any]]
 CONTRACT = "1"  # the number of our workflow contract: workflows of another number are never resumed by this code
 LEASE = timedelta(seconds=60)
 HEARTBEAT_S = 10.0
@@ -68,6 +69,7 @@ async def _tick(agent: str, number: int, ask_release: bool) -> dict[str, Any]:
 @DBOS.workflow(name="surefoot.operate")
 async def _operate(rollout_id: str, interval_s: float) -> dict[str, Any]:
     """Reconcile, wait for the next look or for a signal, and again, until the rollout has ended."""
+    row: dict[str, Any] = {}
     for _ in range(TURNS):
         row = await _step("reconcile", lambda: _reconciled(rollout_id))
         if row["state"] in ENDED:
@@ -132,8 +134,7 @@ class Durable:
             "serializer": DBOSPortableJSONSerializer(),
             "notification_listener_polling_interval_sec": self._poll_s,
             "log_level": "ERROR",
-            "run_admin_server": False,
-        }  # pyright: ignore
+        }
         await asyncio.to_thread(lambda: (DBOS(config=config), DBOS.launch()))
         await self._beat()
         await self.sweep()
@@ -184,7 +185,7 @@ class Durable:
     async def _finish(self, workflow_id: str) -> None:
         status = await DBOS.get_workflow_status_async(workflow_id)
         if status is not None and status.status in ("PENDING", "ENQUEUED"):
-            handle = await DBOS.retrieve_workflow_async(workflow_id)
+            handle: Handle = await DBOS.retrieve_workflow_async(workflow_id)
             await handle.get_result(polling_interval_sec=self._poll_s)
 
     async def reconcile(self, rollout_id: str) -> dict[str, Any]:
@@ -193,13 +194,13 @@ class Durable:
         return _raised(await handle.get_result(polling_interval_sec=self._poll_s))
 
     async def operate(self, rollout_id: str, *, interval_s: float) -> None:
-        """Let a rollout be looked at every `interval_s` seconds until it ends; once per rollout, however often asked."""
+        """Let a rollout be looked at every `interval_s` seconds until it ends; asking again changes nothing."""
         with SetWorkflowID(f"operate:{rollout_id}"):
             await DBOS.start_workflow_async(_operate, rollout_id, interval_s)
 
     async def operated(self, rollout_id: str) -> dict[str, Any]:
         """Wait until the operator of a rollout has ended, and give its last step."""
-        handle = await DBOS.retrieve_workflow_async(f"operate:{rollout_id}")
+        handle: Handle = await DBOS.retrieve_workflow_async(f"operate:{rollout_id}")
         return _raised(await handle.get_result(polling_interval_sec=self._poll_s))
 
     async def wake(self, rollout_id: str) -> None:
@@ -209,7 +210,7 @@ class Durable:
 
     async def settled(self) -> None:
         """Wait until no workflow is left to run in this store."""
-        while await self.pending():
+        while await self.pending():  # noqa: ASYNC110  the facts are in the database, where other processes change them
             await asyncio.sleep(self._poll_s)
 
     async def pending(self) -> list[Pending]:

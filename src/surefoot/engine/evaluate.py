@@ -84,9 +84,9 @@ async def _chunk(
     gate = asyncio.Semaphore(agent.habits.concurrency)
     runs = await asyncio.gather(*(_run(model, call, gate) for call in calls))
     rows = [(call, run) for call, (run, _) in zip(calls, runs, strict=True) if run.score is not None]
-    await settle(ports, hold, _sum([cost for _, cost in runs]))
 
-    def remember(tx: Tx) -> None:
+    def remember(tx: Tx) -> None:  # with what it cost: an answer that is paid for is never asked for again
+        settled(tx, hold, _sum([cost for _, cost in runs]))
         for genome in {call.genome for call, _ in rows}:
             tx.scores.add(genome, model.name, [
                 (call.case.id, call.repeat, run.answer, run.score or 0.0) for call, run in rows if call.genome == genome
@@ -142,14 +142,10 @@ async def reserve(ports: Ports, agent: Agent, scope: str, key: str, worst: Cost)
     return await ports.store.write(work)
 
 
-async def settle(ports: Ports, hold: Hold, actual: Cost) -> None:
+def settled(tx: Tx, hold: Hold, actual: Cost) -> None:
     """Replace a reservation by what it really cost, in the ledgers it was made in."""
-
-    def work(tx: Tx) -> None:
-        for ledger, key in hold.keys:
-            tx.ledgers.settle(ledger, key, actual)
-
-    await ports.store.write(work)
+    for ledger, key in hold.keys:
+        tx.ledgers.settle(ledger, key, actual)
 
 
 def _scopes(agent: Agent, scope: str, day: str) -> list[tuple[str, Budget]]:
@@ -157,14 +153,19 @@ def _scopes(agent: Agent, scope: str, day: str) -> list[tuple[str, Budget]]:
     return scopes + ([(f"{agent.name}/{scope}", agent.habits.tick_budget)] if scope else [])
 
 
-def pairs(cases: Sequence[Case], incumbent: Sheet, candidate: Sheet) -> list[Pair]:
-    """Give one pair per case and repeat for the gate; a side without a score is unknown, never a success."""
+def pairs(cases: Sequence[Case], incumbent: Sheet, candidate: Sheet, *, by_answer: bool = False) -> list[Pair]:
+    """Give one pair per case and repeat for the gate; a side without a score is unknown, never a success.
+
+    With `by_answer` the expected answer is a slice too. A release is judged so; a tick is not, because a draft that
+    has taught some labels only pulls requests from the others until the next tick.
+    """
     found: list[Pair] = []
     for case in cases:
+        slices = {"expected": case.expected, **case.slices} if by_answer else dict(case.slices)
         sides = zip(incumbent[case.id], candidate[case.id], strict=True)
         found += [
             Pair(case_id=case.id, group=case.group, incumbent=one.score, candidate=other.score,
-                 slices={"expected": case.expected, **case.slices}, must_pass=case.must_pass)
+                 slices=slices, must_pass=case.must_pass)
             for one, other in sides
         ]  # fmt: skip
     return found

@@ -12,15 +12,17 @@ from dataclasses import dataclass, replace
 from surefoot.core.agent import Agent
 from surefoot.core.backlog import Gap, Lever
 from surefoot.core.case import Case
+from surefoot.core.errors import SurefootError
 from surefoot.core.genome import Genome
 from surefoot.core.guardrail import Bounds, Judgement, judge, ngrams
-from surefoot.core.proposal import Brief, Example, Proposal
+from surefoot.core.proposal import Brief, Cost, Example, Proposal
 from surefoot.core.similar import nearest
-from surefoot.engine.evaluate import Sheet, examine, reserve, settle
+from surefoot.engine.evaluate import Hold, Sheet, examine, reserve, settled
 from surefoot.engine.triage import Triage
 from surefoot.ports import Filed, Ports, ProposalState, Tx
 
 OTHERS = 600
+_LOST: tuple[ProposalState, ...] = ("rejected", "refused", "inconclusive")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,32 +40,44 @@ async def improve(ports: Ports, found: Triage, lever: Lever, *, tick: int, scope
     proposal_id = f"P-{agent.name}-{tick}"
     known = await ports.store.read(lambda tx: {filed.id: filed for filed in tx.proposals.all(agent.name)})
     base, held_out, tried = await ports.store.read(lambda tx: _surroundings(tx, agent))
-    filed = known.get(proposal_id)
+    filed, hold, cost = known.get(proposal_id), Hold(()), Cost()
     if filed is None:
         brief = await _brief(ports, found, gap, tried, scope)
-        proposal = await _asked(ports, agent, brief, scope)
+        proposal, hold = await _asked(ports, agent, brief, scope)
+        cost = proposal.cost
         filed = Filed(
             id=proposal_id, agent=agent.name, tick=tick, lever=lever.id, on=agent.live, proposal=proposal,
             state="proposed", at=ports.clock(),
         )  # fmt: skip
     judgement = judge(base, found.genome, filed.proposal.edits, agent.bounds, held_out=held_out)
     filed = replace(filed, evidence={**filed.evidence, **_findings(judgement)})
-    await ports.store.write(lambda tx: tx.proposals.put(filed))
+
+    def file(tx: Tx) -> None:  # with what it cost: a proposal that is paid for is never asked for again
+        settled(tx, hold, cost)
+        tx.proposals.put(filed)
+
+    await ports.store.write(file)
     return Written(filed=filed, judgement=judgement)
 
 
 def _surroundings(tx: Tx, agent: Agent) -> tuple[Genome, frozenset[str], frozenset[str]]:
     """The base genome, the 8-grams of everything held out, and the fingerprints of what did not work before."""
     held_out = tx.cases.of(agent.name, ("hidden", "val", "sealed", "later", "untouched"))
-    lost: tuple[ProposalState, ...] = ("rejected", "refused", "inconclusive")
     tried = frozenset(
         edit.fingerprint
         for filed in tx.proposals.all(agent.name)
-        if filed.state in lost
+        if filed.state in _LOST or _not_promoted(tx, agent, filed)
         for edit in filed.proposal.edits
     )
     grams = frozenset(gram for case in held_out for gram in ngrams(case.input))
     return tx.versions.genome(agent.base), grams, tried
+
+
+def _not_promoted(tx: Tx, agent: Agent, filed: Filed) -> bool:
+    """Whether accepted edits have left the draft and did not become live; the same again would spend another look."""
+    draft = tx.drafts.get(agent.name)
+    drafted = () if draft is None or draft.on != agent.live else draft.accepted
+    return filed.state == "accepted" and filed.on == agent.live and filed.id not in {one.proposal for one in drafted}
 
 
 async def _brief(ports: Ports, found: Triage, gap: Gap, tried: frozenset[str], scope: str) -> Brief:
@@ -108,13 +122,15 @@ def _room(genome: Genome, bounds: Bounds, kind: str) -> int:
     return max(0, cap - len(genome.of_kind("rule" if kind == "rule" else "example")))
 
 
-async def _asked(ports: Ports, agent: Agent, brief: Brief, scope: str) -> Proposal:
+async def _asked(ports: Ports, agent: Agent, brief: Brief, scope: str) -> tuple[Proposal, Hold]:
     improver = ports.improver_named(agent.habits.improver)
     worst = improver.price(agent.habits.improver_budget)
     hold = await reserve(ports, agent, scope, "improver", worst)
-    proposal = await improver.propose(brief, agent.habits.improver_budget)
-    await settle(ports, hold, proposal.cost)
-    return proposal
+    try:
+        return await improver.propose(brief, agent.habits.improver_budget), hold
+    except SurefootError:  # what an improver raises it raises while nothing is spent
+        await ports.store.write(lambda tx: settled(tx, hold, Cost()))
+        raise
 
 
 def _findings(judgement: Judgement) -> dict[str, object]:

@@ -132,7 +132,8 @@ def _evidence(look: Look, step: Step) -> dict[str, object]:
     """Give what a step was decided from, as people and records see it."""
     seen = step.evidence
     return {
-        "state": step.state, "epoch": step.epoch, "by": step.by, "guarantee": step.guarantee and not look.rollout.forced_by,
+        "state": step.state, "epoch": step.epoch, "by": step.by,
+        "guarantee": step.guarantee and not look.rollout.forced_by,
         "e_win": seen.e_win, "e_guard": seen.e_guard, "e_sample_ratio": seen.e_sample_ratio,
         "relative_risk": seen.relative_risk, "interval": [seen.interval.low, seen.interval.high],
         "labels": seen.labels, "challenger_labels": seen.challenger_labels, "fresh_labels": seen.fresh_labels,
@@ -152,7 +153,8 @@ def _record(tx: Tx, ports: Ports, look: Look, step: Step, row: Reconcile) -> Non
     now, rollout = row.at, look.rollout
     after = replace(
         rollout, state=step.state, weight_percent=step.weight_percent, epoch=step.epoch, steps=row.seq,
-        reason=step.reason, wish="", closed_at=now if step.state in ENDED else None,
+        reason=step.reason, wish="" if step.by or step.state in ENDED else rollout.wish,
+        closed_at=now if step.state in ENDED else None,
     )  # fmt: skip
     if step.action == "await_approval" or step.reason in ("approval_expired", "approval_stale"):
         after = _ask(tx, ports, look, step, after)
@@ -173,8 +175,9 @@ def _ask(tx: Tx, ports: Ports, look: Look, step: Step, rollout: Rollout) -> Roll
     if look.approval is not None and state_at(look.approval, ports.clock()) == "pending":
         return rollout
     now = ports.clock()
+    asked = sum(one.version == rollout.challenger for one in tx.approvals.all(rollout.agent))
     approval = Approval(
-        id=f"promote-{rollout.agent}-v{rollout.challenger}-{rollout.steps}", agent=rollout.agent, rollout=rollout.id,
+        id=f"promote-{rollout.agent}-v{rollout.challenger}-{asked + 1}", agent=rollout.agent, rollout=rollout.id,
         version=rollout.challenger, version_digest=look.challenger.genome,
         evidence_digest=evidence_digest(rollout.id, _evidence(look, step)), proposers=rollout.proposers,
         requested_at=now, expires_at=now + DEFAULT_EXPIRY,
@@ -204,8 +207,27 @@ def _settle(tx: Tx, look: Look, step: Step, now: datetime) -> None:
         tx.agents.swap(replace(look.agent, live=rollout.challenger))
         why = f"{step.reason}: {step.sentence}"
         tx.agents.moved_live(name, rollout.challenger, at=now, by=_approver(look, step), why=why)
+    elif rollout.state == "promoted":
+        _taken_back(tx, look, step, now)
     elif step.state in outcome:
         tx.versions.move(name, rollout.challenger, outcome[step.state])
+
+
+def _taken_back(tx: Tx, look: Look, step: Step, now: datetime) -> None:
+    """Give the live pointer back to the incumbent of a rollout that was promoted, unless it has moved on since."""
+    rollout, name = look.rollout, look.rollout.agent
+    if look.agent.live != rollout.challenger:
+        return
+    if tx.rollouts.active(name) is not None:
+        raise Conflict(
+            f"{name} v{rollout.challenger} must step back, but another rollout builds on it",
+            hint=f"surefoot rollback {name} ends that one first",
+        )
+    tx.versions.move(name, rollout.challenger, "rolled_back")
+    tx.versions.move(name, rollout.incumbent, "live")
+    tx.agents.swap(replace(look.agent, live=rollout.incumbent))
+    why = f"{step.reason}: {step.sentence}"
+    tx.agents.moved_live(name, rollout.incumbent, at=now, by=step.by or "operator", why=why)
 
 
 def _approver(look: Look, step: Step) -> str:

@@ -99,7 +99,9 @@ async def look_at_sealed(
     if not left:
         return release_verdict([], seed=genome.digest, slots_left=0, slots=slots)
     before, after = await examine(ports, agent, [live, genome], sealed, scope=scope)
-    verdict = release_verdict(pairs(sealed, before, after), seed=genome.digest, slots_left=left, slots=slots)
+    verdict = release_verdict(
+        pairs(sealed, before, after, by_answer=True), seed=genome.digest, slots_left=left, slots=slots
+    )
     look = Look(digest=genome.digest, at=ports.clock(), verdict=verdict.verdict, cases=len(sealed))
     await ports.store.write(lambda tx: tx.looks.add(agent.name, look, summary(verdict)))
     return verdict
@@ -112,8 +114,8 @@ def summary(verdict: ReleaseVerdict) -> dict[str, object]:
         "p_value": verdict.p_value, "e_value": verdict.e_value, "gained": verdict.tally.gained,
         "lost": verdict.tally.lost, "cases": verdict.tally.n, "unscored": verdict.unscored,
         "power": [{"gain": one.gain, "power": one.power, "cases_needed": one.cases_needed} for one in verdict.powers],
-        "slices": [{"name": one.name, "mark": one.mark, "gained": one.tally.gained, "lost": one.tally.lost, "n": one.tally.n}
-                   for one in verdict.slices if one.mark != "clear"],
+        "slices": [{"name": one.name, "mark": one.mark, "gained": one.tally.gained, "lost": one.tally.lost,
+                    "n": one.tally.n} for one in verdict.slices if one.mark != "clear"],
     }  # fmt: skip
 
 

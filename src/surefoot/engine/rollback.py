@@ -6,13 +6,17 @@ live pointer moves to an earlier version of the lineage, or to the one that is n
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 
 from surefoot.core.agent import Agent
-from surefoot.core.errors import Conflict, Invalid
+from surefoot.core.approval import identity
+from surefoot.core.errors import Conflict, Forbidden, Invalid
 from surefoot.core.rollout.standing import Rollout
-from surefoot.engine.operate import reconcile
+from surefoot.engine.operate import ENDED, reconcile
 from surefoot.ports import Ports, Tx
+
+TRIES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,17 +34,43 @@ async def rollback(ports: Ports, name: str, *, by: str, to: int | None = None, r
     if not by.strip():
         raise Invalid("a rollback needs a person's name", hint="say who decides (--by NAME)")
     active = await ports.store.read(lambda tx: tx.rollouts.active(name))
-    if active is not None and active.state != "draft":
-        await ports.store.write(lambda tx: wish(tx, ports, active.id, "roll_back", by, reason))
-        await reconcile(ports, active.id)
-        if to is None:
+    if active is not None:
+        ended = await _ended(ports, active, by, reason)
+        if to is None and ended.state != "promoted":  # where a promotion was faster, the live version steps back
             return RolledBack(agent=name, live=active.incumbent, before=active.incumbent, rollout=active.id)
     return await ports.store.write(lambda tx: _moved(tx, ports, name, by, to, reason))
 
 
+async def _ended(ports: Ports, rollout: Rollout, by: str, reason: str) -> Rollout:
+    """End a rollout; an operator who looks at the same moment carries out the same wish."""
+
+    def wished(tx: Tx) -> Rollout:
+        now = tx.rollouts.get(rollout.id)
+        return now if now.state in ENDED else wish(tx, ports, rollout.id, "roll_back", by, reason)
+
+    standing = await ports.store.write(wished)
+    for _ in range(TRIES):
+        if standing.state in ENDED:
+            return standing
+        with contextlib.suppress(Conflict):
+            await reconcile(ports, rollout.id)
+        standing = await ports.store.read(lambda tx: tx.rollouts.get(rollout.id))
+    raise Conflict(f"rollout {rollout.id} is being moved by others", hint="the wish is kept; look again in a moment")
+
+
 def wish(tx: Tx, ports: Ports, rollout_id: str, what: str, by: str, reason: str) -> Rollout:
-    """Write down what a person wants of a rollout; the next reconcile carries it out."""
+    """Write down what a person wants of a rollout; the next reconcile carries it out.
+
+    Forbidden to promote what one proposed oneself; Conflict for a rollout that has ended.
+    """
     rollout = tx.rollouts.get(rollout_id)
+    if rollout.state in ENDED:
+        raise Conflict(f"rollout {rollout_id} has ended: {rollout.state.replace('_', ' ')}", hint="look at it again")
+    if what == "promote" and identity(by) in {identity(name) for name in rollout.proposers}:
+        raise Forbidden(
+            f"{by} proposed {rollout.agent} v{rollout.challenger} and cannot promote it",
+            hint="another person has to look at it",
+        )
     tx.audit.append(
         at=ports.clock(), actor=by, action=f"wish-{what}", subject=f"{rollout.agent}/v{rollout.challenger}",
         payload={"rollout": rollout_id, "reason": reason},
@@ -53,6 +83,8 @@ def _moved(tx: Tx, ports: Ports, name: str, by: str, to: int | None, reason: str
     target = tx.versions.get(name, to if to is not None else _previous(tx, agent))
     if target.number == agent.live:
         raise Conflict(f"{name} {target.label} is live already", hint="surefoot versions shows where each one stands")
+    if target.number not in {number for number, *_ in tx.agents.lineage(name)}:
+        raise Conflict(f"{name} {target.label} was never live", hint="surefoot rollout start offers it to live traffic")
     tx.versions.move(name, agent.live, "rolled_back" if target.number < agent.live else "retired")
     tx.versions.move(name, target.number, "live", forced_by=by)
     tx.agents.swap(replace(agent, live=target.number))
@@ -66,8 +98,8 @@ def _moved(tx: Tx, ports: Ports, name: str, by: str, to: int | None, reason: str
 
 
 def _previous(tx: Tx, agent: Agent) -> int:
-    """The version that was live before the present one."""
+    """The last earlier version that was live; stepping back twice goes back twice, and never forward again."""
     for number, _, _, _ in reversed(tx.agents.lineage(agent.name)):
-        if number != agent.live:
+        if number < agent.live:
             return number
     raise Conflict(f"{agent.name} v{agent.live} has no version before it", hint="there is nothing to step back to")

@@ -45,12 +45,11 @@ async def serve(
     ports: Ports, agent: str, text: str, *, unit: str = "", source: str = "", slices: Mapping[str, str] | None = None
 ) -> Served:
     """Answer one request of a unit (a session, else an actor; by default the request itself)."""
-    trace_id = ports.new_id()
+    trace_id, now = ports.new_id(), ports.clock()
     unit, here = unit or trace_id, dict(slices or {})
     seat = await _seated(ports, agent, unit)
     model = ports.model_named(seat.model)
     answer, problem = await _asked(model, question(seat.genome, text, here))
-    now = ports.clock()
     trace = Trace(
         id=trace_id, agent=agent, version=seat.version, unit=unit, input=text, output=answer.text,
         finish=answer.finish, at=now, rollout=seat.rollout, arm=seat.arm,
@@ -74,14 +73,16 @@ def _known_seat(tx: Tx, agent: str, unit: str) -> Seat | None:
     if rollout is None:
         return _incumbent_seat(tx, agent)
     pin = tx.traces.pinned(rollout.id, unit)
-    return None if pin is None else _rollout_seat(tx, rollout, unit, pin)
+    if pin is not None:
+        return _rollout_seat(tx, rollout, unit, pin)
+    return None if _share(tx, rollout) else _incumbent_seat(tx, agent)
 
 
 def _new_seat(tx: Tx, agent: str, unit: str) -> Seat:
     rollout = tx.rollouts.active(agent)
-    if rollout is None:
+    if rollout is None or not _share(tx, rollout):  # no lots are drawn, so the unit is no part of the rollout yet
         return _incumbent_seat(tx, agent)
-    given = assign(_view(rollout), unit)
+    given = assign(_view(rollout, rollout.weight_percent), unit)
     pin = tx.traces.pin(Pin(rollout=rollout.id, unit=unit, arm=given.arm, weight_percent=given.weight_percent,
                             epoch=given.epoch))  # fmt: skip
     return _rollout_seat(tx, rollout, unit, pin)
@@ -95,7 +96,7 @@ def _incumbent_seat(tx: Tx, agent: str) -> Seat:
 
 def _rollout_seat(tx: Tx, rollout: Rollout, unit: str, pin: Pin) -> Seat:
     seen = Assignment(arm=pin.arm, weight_percent=pin.weight_percent, epoch=pin.epoch)
-    serving = assign(_view(rollout), unit, seen)
+    serving = assign(_view(rollout, _share(tx, rollout)), unit, seen)
     number = rollout.challenger if serving.arm == "challenger" else rollout.incumbent
     version = tx.versions.get(rollout.agent, number)
     return Seat(
@@ -104,8 +105,13 @@ def _rollout_seat(tx: Tx, rollout: Rollout, unit: str, pin: Pin) -> Seat:
     )  # fmt: skip
 
 
-def _view(rollout: Rollout) -> RolloutView:
-    return RolloutView(salt=rollout.salt, weight_percent=rollout.weight_percent, epoch=rollout.epoch)
+def _share(tx: Tx, rollout: Rollout) -> float:
+    """The challenger's share now: none from the moment the kill switch is on, whenever a reconcile notices."""
+    return 0.0 if tx.agents.get(rollout.agent).stopped else rollout.weight_percent
+
+
+def _view(rollout: Rollout, weight_percent: float) -> RolloutView:
+    return RolloutView(salt=rollout.salt, weight_percent=weight_percent, epoch=rollout.epoch)
 
 
 def question(genome: Genome, text: str, slices: Mapping[str, str], *, case_id: str = "") -> Question:
@@ -131,5 +137,6 @@ def _recorded(tx: Tx, trace: Trace) -> None:
     tx.traces.add(trace)
     if trace.finish != "stop":
         tx.outcomes.add(Outcome(
-            trace_id=trace.id, verdict="failure", at=trace.at, source="serve", feedback=f"the answer ended by {trace.finish}"
+            trace_id=trace.id, verdict="failure", at=trace.at, source="serve",
+            feedback=f"the answer ended by {trace.finish}",
         ))  # fmt: skip

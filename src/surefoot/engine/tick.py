@@ -25,7 +25,7 @@ from surefoot.engine.operate import start_rollout
 from surefoot.engine.release import due, release, summary
 from surefoot.engine.search import Trial, kept, search
 from surefoot.engine.triage import Triage, standing, triage
-from surefoot.ports import Ports, Tx
+from surefoot.ports import Ports, ProposalState, Tx
 
 TickOutcome = Literal["hold", "nothing_to_fix", "no_proposal", "refused", "accepted", "rejected"]
 Facts = Mapping[str, Any]
@@ -37,7 +37,7 @@ class Step(Protocol):
     def __call__(self, name: str, work: Callable[[], Awaitable[dict[str, Any]]]) -> Awaitable[dict[str, Any]]: ...
 
 
-async def at_once(name: str, work: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+async def at_once(_name: str, work: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
     """Carry a step out without remembering it."""
     return await work()
 
@@ -152,8 +152,8 @@ async def _settled(cycle: _Cycle, found: Triage, lever: Lever, written: Written,
         tries = lever.tries + (keep is None)
         tx.levers.put(replace(lever, state="drafted" if keep else "open", tries=tries, note=report["sentence"]))
         tx.levers.note(cycle.name, lever.id, now, f"tick {cycle.number}: {outcome}. {report['sentence']}")
-        state = {"accepted": "accepted", "rejected": "rejected"}.get(outcome, "refused")
-        filed = replace(written.filed, state=state, evidence={**written.filed.evidence, **report})  # pyright: ignore
+        state: ProposalState = outcome if outcome in ("accepted", "rejected") else "refused"
+        filed = replace(written.filed, state=state, evidence={**written.filed.evidence, **report})
         tx.proposals.put(filed)
         if keep is None and trials:
             tx.lessons.add(_lesson(cycle, lever, report, now))

@@ -16,6 +16,7 @@ from surefoot.core.case import Case, Split, case_id, groups, split_of
 from surefoot.core.digest import digest
 from surefoot.core.draft import Draft
 from surefoot.core.edit import apply_edits
+from surefoot.core.evidence.comparison import MAX_UNSCORED
 from surefoot.core.genome import Genome
 from surefoot.engine.evaluate import examine
 from surefoot.ports import Ports, Tx
@@ -47,7 +48,9 @@ async def triage(ports: Ports, name: str, *, scope: str = "") -> Triage:
     hold = hold_reason(len(failures), agent.policy.min_failures) or _source_hold(agent, failures)
     if hold:
         return Triage(agent=agent, genome=genome, draft=draft, gaps=(), levers=(), hold=hold)
-    lasting = await _reproduced(ports, agent, genome, failures, scope)
+    lasting, unanswered = await _reproduced(ports, agent, genome, failures, scope)
+    if unanswered:
+        return Triage(agent=agent, genome=genome, draft=draft, gaps=(), levers=(), hold=unanswered)
     found = gaps(quota(lasting) if agent.policy.min_sources > 1 else lasting, known)
     levers = await ports.store.write(lambda tx: _backlog(tx, ports, agent, found))
     return Triage(agent=agent, genome=genome, draft=draft, gaps=found, levers=tuple(levers))
@@ -81,12 +84,15 @@ def sort_into_cases(tx: Tx, name: str) -> int:
         return 0
     known = tx.cases.groups(name)
     group_of = groups([text for text, _, _ in known] + [trace.input for trace, _ in fresh])
-    settled: dict[str, tuple[str, Split]] = {
-        found: (group, split)
-        for found, (_, group, split) in zip(reversed(group_of[: len(known)]), reversed(known), strict=True)
-    }
+    settled: dict[str, tuple[str, Split]] = {}
+    splits: dict[str, set[Split]] = {}
+    for found, (_, group, split) in zip(group_of, known, strict=False):
+        settled.setdefault(found, (group, split))
+        splits.setdefault(found, set()).add(split)
     cases: list[Case] = []
     for (trace, outcome), found in zip(fresh, group_of[len(known) :], strict=True):
+        if len(splits.get(found, ())) > 1:
+            continue  # it resembles cases of several splits, and in each of them it would give the others away
         group, split = settled.get(found) or (found, split_of(agent.salt, found, agent.habits.shares))
         cases.append(Case(
             id=case_id(name, trace.input, outcome.expected), agent=name, group=group, input=trace.input,
@@ -99,17 +105,25 @@ def sort_into_cases(tx: Tx, name: str) -> int:
 
 async def _reproduced(
     ports: Ports, agent: Agent, genome: Genome, failures: Sequence[Failure], scope: str
-) -> list[Failure]:
-    """Run each failure again on the genome; keep, with its present answer, what still fails every time."""
+) -> tuple[list[Failure], str]:
+    """Run each failure again on the genome; keep, with its present answer, what still fails every time.
+
+    The second value says why nothing can be told from that: no answer says neither that a failure lasts nor that it
+    is gone.
+    """
     cases = {_case_of(agent, failure): failure for failure in failures if failure.expected}
     known = {case.id: case for case in await ports.store.read(lambda tx: tx.cases.of(agent.name, ("shown", "hidden")))}
     again = [known[case] for case in cases if case in known]
     (sheet,) = await examine(ports, agent, [genome], again, repeats=agent.habits.repeats, scope=scope)
-    return [
+    unanswered = sum(any(run.score is None for run in sheet[case.id]) for case in again)
+    if unanswered > MAX_UNSCORED * len(again):
+        return [], f"{agent.habits.model} gave no answer to {unanswered} of {len(again)} failures that were run again"
+    lasting = [
         replace(cases[case.id], predicted=sheet[case.id][-1].answer.strip().lower())
         for case in again
         if all(run.score == 0.0 for run in sheet[case.id])
     ]
+    return lasting, ""
 
 
 def _case_of(agent: Agent, failure: Failure) -> str:

@@ -53,7 +53,7 @@ def _versions(tx: Tx, name: str, number: int) -> tuple[Agent, Version, Genome, G
 async def _open_cases(ports: Ports, agent: Agent, live: Genome, genome: Genome, *, seed: str) -> SearchVerdict:
     cases = await ports.store.read(lambda tx: tx.cases.of(agent.name, ("shown", "hidden", "val")))
     before, after = await examine(ports, agent, [live, genome], cases)
-    compared = pairs(cases, before, after)
+    compared = pairs(cases, before, after, by_answer=True)
     split = {case.id: case.split for case in cases}
     sets = {name: [p for p in compared if split[p.case_id] == name] for name in ("val", "hidden", "shown")}
     return search_verdict(sets["val"], sets["hidden"], shown=sets["shown"], seed=seed)

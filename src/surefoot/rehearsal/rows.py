@@ -49,7 +49,7 @@ def load_rows(path: Path, *, labels: Sequence[str] = ()) -> list[Row]:
 
 def parse_rows(lines: Iterable[str], source: str) -> list[Row]:
     """Read rows from lines; `source` names them in errors."""
-    found = {}
+    found: dict[tuple[str, str], Row] = {}
     for number, line in enumerate(lines, start=1):
         if line.strip():
             row = _row(line, f"{source}, line {number}")

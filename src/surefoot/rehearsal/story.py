@@ -52,13 +52,13 @@ class Cast:
     seed: int
     model: str = "local-lexical"
     ticks: int = 5
-    weather: Weather = Weather()
+    weather: Weather = field(default_factory=Weather)
     descriptions: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Canary:
-    """How a rollout ended: its state, the weights it passed through, the largest evidence for a win, requests served."""
+    """How a rollout ended: its state and reason, the weights passed through, the largest e_win, the requests served."""
 
     state: str
     weights: tuple[float, ...]
@@ -104,8 +104,8 @@ class Story:
             model=cast.model, slots=5, release_ticks=cast.ticks, release_power=None, shares=SHARES, rollout=SETTINGS
         )
         agent = await create_agent(
-            self._app.ports, cast.name, genome, by="founder", labels=cast.labels, policy=Policy(), bounds=_bounds(cast.labels),
-            habits=habits, salt=f"seed-{cast.seed}",
+            self._app.ports, cast.name, genome, by="founder", labels=cast.labels, policy=Policy(),
+            bounds=_bounds(cast.labels), habits=habits, salt=f"seed-{cast.seed}",
         )  # fmt: skip
         await add_cases(
             self._app.ports, [_case(cast.name, row, "sealed") for row in cast.parts["sealed"]], by="founder"
@@ -155,9 +155,10 @@ class Story:
         }  # fmt: skip
 
     def _reason(self) -> str:
-        looks = (self._last.get("release") or {}).get("looks") or []
-        words = looks[-1]["sentence"] if looks else self._last.get("reason") or self._last.get("sentence") or ""
-        return str(words).rstrip(".")
+        release: dict[str, Any] = self._last.get("release") or {}
+        looks: list[dict[str, Any]] = release.get("looks") or []
+        words: str = looks[-1]["sentence"] if looks else self._last.get("reason") or self._last.get("sentence") or ""
+        return words.rstrip(".")
 
     async def improve(self) -> str | None:
         """Run the ticks; gives the rollout that a release opened, if one passed."""
@@ -226,7 +227,9 @@ class Story:
         """Roll back to the version before, and forward again; both are events of the record."""
         ports, name = self._app.ports, self._cast.name
         back = await rollback(ports, name, by=by, reason="a rehearsal: can we step back?")
-        self._tell("moved", {"live": back.live, "before": back.before, "accuracy": await self.measure(await self.live())})
+        self._tell(
+            "moved", {"live": back.live, "before": back.before, "accuracy": await self.measure(await self.live())}
+        )
         forward = await rollback(ports, name, by=by, to=back.before, reason="and forward again")
         self._tell("moved", {"live": forward.live, "before": forward.before,
                              "accuracy": await self.measure(await self.live())})  # fmt: skip

@@ -6,7 +6,7 @@ from importlib.resources import files
 
 from surefoot.rehearsal.rows import Row, parse_rows
 
-TASK = "You sort the support tickets of Brightwell, a maker of connected home devices. Decide what the customer wants next."
+TASK = "You sort the support tickets of Brightwell, who make connected home devices. Decide what the customer wants."
 # Mediocre on purpose: a hurried colleague's one line per label, with none of the words that customers use.
 DESCRIPTIONS = {
     "account": "sign-in, password and profile",

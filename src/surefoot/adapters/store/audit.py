@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 
 from surefoot.adapters.store import tables
 from surefoot.core.audit import Entry, sealed
@@ -51,5 +52,5 @@ class SqlMarks:
         """Mark as done; Conflict if it was done already (the transaction must not do it twice)."""
         try:
             self._connection.execute(sa.insert(tables.marks).values(key=key, result=dict(result), at=at))
-        except sa.exc.IntegrityError:
+        except IntegrityError:
             raise Conflict(f"{key} was already done", hint="nothing to do") from None

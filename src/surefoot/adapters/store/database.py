@@ -67,7 +67,7 @@ def open_store(path: str | Path, *, durability: Durability = "normal", upgrade: 
     engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)), connect_args={"timeout": BUSY_TIMEOUT_S})
 
     @event.listens_for(engine, "connect")
-    def connected(raw: sqlite3.Connection, _record: object) -> None:  # pyright: ignore[reportUnusedFunction]
+    def connected(raw: sqlite3.Connection, _record: object) -> None:
         # The workflow engine shares these connections and counts on implicit transactions that lock at once.
         raw.isolation_level = "IMMEDIATE"
         raw.execute("PRAGMA journal_mode=WAL")

@@ -32,9 +32,7 @@ class SqlLedgers:
     def free_key(self, scope: str, key: str) -> str:
         """Give `key`, or `key+`, `key++` and so on: the first that was not settled yet."""
         table = tables.ledger
-        while self._connection.scalar(
-            sa.select(table.c.settled).where(table.c.scope == scope, table.c.key == key)
-        ):
+        while self._connection.scalar(sa.select(table.c.settled).where(table.c.scope == scope, table.c.key == key)):
             key += "+"
         return key
 
