@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
 
-__all__ = ["main"]
+__all__ = ["hushed", "main"]
 
 INTERRUPTED, DEAF, OURS = 130, 141, 70
 _EXIT = {"invalid": 2, "not_found": 2, "usage": 2, "unavailable": 3, "internal": OURS}
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _guarded(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        return _hushed()
+        return hushed()
     return code
 
 
@@ -106,7 +106,7 @@ def _interrupted() -> int:
     return INTERRUPTED
 
 
-def _hushed() -> int:
-    """Whoever read our output went away: say nothing more, also not at exit."""
+def hushed() -> int:
+    """Say nothing more, also not at exit, because whoever read our output went away; gives the exit code."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return DEAF

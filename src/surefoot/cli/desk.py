@@ -149,6 +149,14 @@ def _plain(value: object) -> object:
     return str(value) if isinstance(value, Path) else value
 
 
+def _finished(done: Any) -> int | None:
+    if not inspect.iscoroutine(done):
+        return done
+    import asyncio
+
+    return asyncio.run(done)
+
+
 Work = Callable[Concatenate[Desk, P], "Coroutine[Any, Any, int | None] | int | None"]
 
 
@@ -159,12 +167,12 @@ def command(home: typer.Typer, name: str, *, keys: str, section: str | None = No
         def run(ctx: typer.Context, store: Path | None = None, as_json: bool = False, **given: Any) -> int | None:
             above: dict[str, Any] = ctx.find_root().obj or {}
             desk = Desk(store=store or above.get("store"), as_json=as_json or bool(above.get("json")))
-            done = cast("Any", work)(desk, **given)
-            if not inspect.iscoroutine(done):
-                return done
-            import asyncio
+            try:
+                return _finished(cast("Any", work)(desk, **given))
+            except BrokenPipeError:  # typer would make a failure of it
+                from surefoot.cli import hushed
 
-            return asyncio.run(done)
+                return hushed()
 
         own = list(inspect.signature(work, eval_str=True).parameters.values())[1:]
         here = [

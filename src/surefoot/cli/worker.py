@@ -74,7 +74,8 @@ class Shift:
             if self._ticks is not None and len(self._reports) >= self._ticks:
                 return "ticks"
             busy = report is not None and report["outcome"] not in _NOTHING
-            self._in_vain = 0 if moved or (report and report.get("rollout")) else self._in_vain + 1
+            released = report is not None and bool(report.get("release")) and bool(report.get("rollout"))
+            self._in_vain = 0 if moved or released else self._in_vain + 1
             if self._until_idle and not moved and (not busy or self._in_vain > await self._round()):
                 return "idle"
             if not (self._until_idle and busy):

@@ -13,6 +13,7 @@ import contextlib
 import os
 import socket
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -30,6 +31,7 @@ LEASE = timedelta(seconds=60)
 HEARTBEAT_S = 10.0
 TURNS = 200  # reconciles per workflow; then a fresh one goes on, so that no history grows without end
 WAKE = "wake"
+GONE = -1  # the pid of an executor that ended in peace and left its workflows to others
 _FAMILIES: dict[str, type[SurefootError]] = {f.code: f for f in (Conflict, Forbidden, Invalid, NotFound, Unavailable)}
 _bound: list[Ports] = []
 
@@ -67,16 +69,24 @@ async def _tick(agent: str, number: int, ask_release: bool) -> dict[str, Any]:
 
 
 @DBOS.workflow(name="surefoot.operate")
-async def _operate(rollout_id: str, interval_s: float) -> dict[str, Any]:
-    """Reconcile, wait for the next look or for a signal, and again, until the rollout has ended."""
+async def _operate(rollout_id: str, interval_s: float, link: int) -> dict[str, Any]:
+    """Reconcile, wait for the next look or for a signal, and again, until the rollout has ended.
+
+    After `TURNS` looks the next link of the chain goes on, so that no workflow's history grows without end.
+    """
     row: dict[str, Any] = {}
     for _ in range(TURNS):
         row = await _step("reconcile", lambda: _reconciled(rollout_id))
         if row["state"] in ENDED:
             return row
         await DBOS.recv_async(WAKE, timeout_seconds=interval_s)
-    await DBOS.start_workflow_async(_operate, rollout_id, interval_s)
+    with SetWorkflowID(_link(rollout_id, link + 1)):
+        await DBOS.start_workflow_async(_operate, rollout_id, interval_s, link + 1)
     return row
+
+
+def _link(rollout_id: str, link: int) -> str:
+    return f"operate:{rollout_id}:{link}"
 
 
 @DBOS.workflow(name="surefoot.reconcile")
@@ -147,7 +157,11 @@ class Durable:
             self._heart.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._heart
+        await _cancelled(_running())
+        await self._ports.store.write(lambda tx: tx.executors.seen(self.executor, "", GONE, self._ports.clock()))
         await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=0)
+        # DBOS made its own threads the loop's default ones, and has just ended them.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(thread_name_prefix="surefoot"))
         _bound.remove(self._ports)
 
     async def _beating(self) -> None:
@@ -195,18 +209,22 @@ class Durable:
 
     async def operate(self, rollout_id: str, *, interval_s: float) -> None:
         """Let a rollout be looked at every `interval_s` seconds until it ends; asking again changes nothing."""
-        with SetWorkflowID(f"operate:{rollout_id}"):
-            await DBOS.start_workflow_async(_operate, rollout_id, interval_s)
+        with SetWorkflowID(_link(rollout_id, 0)):
+            await DBOS.start_workflow_async(_operate, rollout_id, interval_s, 0)
 
     async def operated(self, rollout_id: str) -> dict[str, Any]:
         """Wait until the operator of a rollout has ended, and give its last step."""
-        handle: Handle = await DBOS.retrieve_workflow_async(f"operate:{rollout_id}")
-        return _raised(await handle.get_result(polling_interval_sec=self._poll_s))
+        link, row = 0, dict[str, Any]()
+        while row.get("state") not in ENDED:
+            handle: Handle = await DBOS.retrieve_workflow_async(_link(rollout_id, link))
+            row, link = _raised(await handle.get_result(polling_interval_sec=self._poll_s)), link + 1
+        return row
 
     async def wake(self, rollout_id: str) -> None:
         """Let the operator of a rollout look now (a decision was made); nothing happens if there is none."""
-        if await DBOS.get_workflow_status_async(f"operate:{rollout_id}") is not None:
-            await DBOS.send_async(f"operate:{rollout_id}", "look", WAKE)
+        links = await DBOS.list_workflows_async(workflow_id_prefix=f"operate:{rollout_id}:", status="PENDING")
+        for one in links:
+            await DBOS.send_async(one.workflow_id, "look", WAKE)
 
     async def settled(self) -> None:
         """Wait until no workflow is left to run in this store."""
@@ -219,8 +237,22 @@ class Durable:
         return [Pending(id=w.workflow_id, name=w.name, status=w.status, executor=w.executor_id or "") for w in found]
 
 
+def _running() -> list[asyncio.Task[Any]]:
+    """The workflows that run in this loop; their checkpoints stay, so whoever starts next goes on with them."""
+    name = "_execute_workflow_async"
+    return [task for task in asyncio.all_tasks() if getattr(task.get_coro(), "__name__", "") == name]
+
+
+async def _cancelled(tasks: list[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 def _gone(here: bool, pid: int, silence: timedelta) -> bool:
     """On this host a process is gone when it is gone; elsewhere when it was silent for longer than its lease."""
+    if pid == GONE:
+        return True
     if not here:
         return silence > LEASE
     try:

@@ -107,9 +107,15 @@ def _chosen(cases: Sequence[Case], recent: int) -> list[Case]:
 
 def _examples(cases: Sequence[Case], sheet: Sheet) -> tuple[Example, ...]:
     return tuple(
-        Example(case_id=case.id, input=case.input, expected=case.expected, predicted=_answer(sheet, case), slices=case.slices)
+        Example(
+            case_id=case.id,
+            input=case.input,
+            expected=case.expected,
+            predicted=_answer(sheet, case),
+            slices=case.slices,
+        )  # fmt: skip
         for case in cases
-    )  # fmt: skip
+    )
 
 
 def _answer(sheet: Sheet, case: Case) -> str | None:

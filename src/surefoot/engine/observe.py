@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from surefoot.core.errors import Invalid
 from surefoot.core.score import Outcome, Verdict, judged
+from surefoot.engine.serve import storable
 from surefoot.ports import Ports, Tx
 
 
@@ -21,7 +22,7 @@ async def observe(
             f"the outcome for trace {trace_id} says nothing",
             hint="give the expected answer, a verdict (success, failure, unknown) or a score in [0, 1]",
         )
-    now = ports.clock()
+    now, expected, feedback = ports.clock(), storable(expected), storable(feedback)
 
     def record(tx: Tx) -> Outcome:
         trace = tx.traces.get(trace_id)

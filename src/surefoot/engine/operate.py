@@ -171,10 +171,12 @@ def _record(tx: Tx, ports: Ports, look: Look, step: Step, row: Reconcile) -> Non
 
 
 def _ask(tx: Tx, ports: Ports, look: Look, step: Step, rollout: Rollout) -> Rollout:
-    """Open a request for a person, bound to this version and this evidence; an open one stays."""
-    if look.approval is not None and state_at(look.approval, ports.clock()) == "pending":
-        return rollout
+    """Open a request for a person, bound to this version and this evidence; an open one stays, an expired one ends."""
     now = ports.clock()
+    if look.approval is not None and state_at(look.approval, now) == "pending":
+        return rollout
+    if look.approval is not None and look.approval.state == "pending":
+        tx.approvals.swap(look.approval, replace(look.approval, state="expired"))
     asked = sum(one.version == rollout.challenger for one in tx.approvals.all(rollout.agent))
     approval = Approval(
         id=f"promote-{rollout.agent}-v{rollout.challenger}-{asked + 1}", agent=rollout.agent, rollout=rollout.id,

@@ -22,6 +22,7 @@ from surefoot.engine.evaluate import examine, pairs
 from surefoot.ports import Ports, Tx
 
 RETRIES = 1
+UNLOOKED = frozenset({"no_slot_left", "nothing_scored"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,7 @@ async def due(ports: Ports, agent: Agent, draft: Draft, *, asked: bool, scope: s
 
 async def _predicted_power(ports: Ports, agent: Agent, draft: Draft, scope: str) -> float | None:
     """Predict, from the gain and discordance seen on val, the chance that the sealed look passes."""
-    live, genome = await ports.store.read(lambda tx: _genomes(tx, agent, draft))
+    live, genome = await ports.store.read(lambda tx: _genomes(tx, agent, draft, "draft"))  # as the ticks named it
     val, sealed = await ports.store.read(
         lambda tx: (tx.cases.of(agent.name, ("val",)), tx.cases.counts(agent.name).get("sealed", 0))
     )
@@ -58,24 +59,27 @@ async def _predicted_power(ports: Ports, agent: Agent, draft: Draft, scope: str)
     )  # fmt: skip
 
 
-def _genomes(tx: Tx, agent: Agent, draft: Draft) -> tuple[Genome, Genome]:
+def _genomes(tx: Tx, agent: Agent, draft: Draft, learned_at: str = "") -> tuple[Genome, Genome]:
     live = tx.versions.genome(tx.versions.get(agent.name, agent.live).genome)
-    return live, apply_edits(live, draft.edits, learned_at=f"tick-{agent.tick}")
+    return live, apply_edits(live, draft.edits, learned_at=learned_at or f"tick-{agent.tick}")
 
 
 async def release(ports: Ports, agent: Agent, draft: Draft, *, reason: ReleaseReason, scope: str) -> Release:
-    """Look at the sealed cases with the draft, then perhaps with its stronger half; record what came of it."""
+    """Look at the sealed cases with the draft, then perhaps with its stronger half; record what came of it.
+
+    Where nothing could be looked at (no slot left, or no score came), nothing is known and the draft stays.
+    """
     verdicts: list[ReleaseVerdict] = []
+    passed: tuple[Accepted, ...] = ()
     for part in _parts(draft.accepted):
-        attempt = replace(draft, accepted=part)
-        verdict = await _look(ports, agent, attempt, scope)
+        verdict = await _look(ports, agent, replace(draft, accepted=part), scope)
         verdicts.append(verdict)
         if verdict.verdict == "pass":
-            number = await ports.store.write(lambda tx, d=attempt, v=verdict: _candidate(tx, ports, agent, d, v))
-            return await _ended(ports, agent, draft, reason, number, verdicts)
-        if verdict.reason == "no_slot_left":
+            passed = part
+        if passed or verdict.reason in UNLOOKED:
             break
-    return await _ended(ports, agent, draft, reason, None, verdicts)
+    number, left = await ports.store.write(lambda tx: _ended(tx, ports, agent, draft, passed, verdicts))
+    return Release(reason=reason, version=number, verdicts=tuple(verdicts), slots_left=left)
 
 
 def _parts(accepted: tuple[Accepted, ...]) -> list[tuple[Accepted, ...]]:
@@ -94,17 +98,33 @@ async def look_at_sealed(
 ) -> ReleaseVerdict:
     """Take one look; the look at a genome happens once, and is counted before its verdict is used."""
     sealed, looks = await ports.store.read(lambda tx: (tx.cases.of(agent.name, ("sealed",)), tx.looks.all(agent.name)))
-    slots = agent.habits.slots
-    left = slots_left([one for one in looks if one.digest != genome.digest], slots=slots, cases=len(sealed))
+    again = [one for one in looks if one.digest == genome.digest]
+    sealed = sealed[: again[0].cases] if again else sealed  # what came since would be another look
+    left = _slots_left(agent, genome, looks, len(sealed))
     if not left:
-        return release_verdict([], seed=genome.digest, slots_left=0, slots=slots)
+        return release_verdict([], seed=genome.digest, slots_left=0, slots=agent.habits.slots)
     before, after = await examine(ports, agent, [live, genome], sealed, scope=scope)
     verdict = release_verdict(
-        pairs(sealed, before, after, by_answer=True), seed=genome.digest, slots_left=left, slots=slots
+        pairs(sealed, before, after, by_answer=True), seed=genome.digest, slots_left=left, slots=agent.habits.slots
     )
+    if verdict.reason in UNLOOKED:
+        return verdict
     look = Look(digest=genome.digest, at=ports.clock(), verdict=verdict.verdict, cases=len(sealed))
-    await ports.store.write(lambda tx: tx.looks.add(agent.name, look, summary(verdict)))
-    return verdict
+
+    def counted(tx: Tx) -> bool:
+        if not _slots_left(agent, genome, tx.looks.all(agent.name), len(sealed)):
+            return False  # somebody else took the last slot meanwhile
+        tx.looks.add(agent.name, look, summary(verdict))
+        return True
+
+    if await ports.store.write(counted):
+        return verdict
+    return release_verdict([], seed=genome.digest, slots_left=0, slots=agent.habits.slots)
+
+
+def _slots_left(agent: Agent, genome: Genome, looks: Sequence[Look], cases: int) -> int:
+    others = [one for one in looks if one.digest != genome.digest]
+    return slots_left(others, slots=agent.habits.slots, cases=cases)
 
 
 def summary(verdict: ReleaseVerdict) -> dict[str, object]:
@@ -139,28 +159,19 @@ def _candidate(tx: Tx, ports: Ports, agent: Agent, draft: Draft, verdict: Releas
     return number
 
 
-async def _ended(
-    ports: Ports,
-    agent: Agent,
-    draft: Draft,
-    reason: ReleaseReason,
-    number: int | None,
-    verdicts: Sequence[ReleaseVerdict],
-) -> Release:
-    """Begin a new draft, note on each lever what became of it, and count the slots that are left."""
-
-    def work(tx: Tx) -> int:
-        now = ports.clock()
-        standing = tx.drafts.get(agent.name)
-        if standing is not None and standing.revision == draft.revision:
-            tx.drafts.swap(Draft(agent=agent.name, on=agent.live, revision=standing.revision))
-            for part in draft.accepted:
-                lever = tx.levers.get(agent.name, part.lever)
-                word = "shipped" if number else "failed"
-                tx.levers.put(replace(lever, state="shipped" if number else "open", tries=lever.tries + (not number)))
-                tx.levers.note(agent.name, lever.id, now, f"{word}: {verdicts[-1].sentence}")
-        cases = tx.cases.counts(agent.name).get("sealed", 0)
-        return slots_left(tx.looks.all(agent.name), slots=agent.habits.slots, cases=cases)
-
-    left = await ports.store.write(work)
-    return Release(reason=reason, version=number, verdicts=tuple(verdicts), slots_left=left)
+def _ended(
+    tx: Tx, ports: Ports, agent: Agent, draft: Draft, passed: tuple[Accepted, ...], verdicts: Sequence[ReleaseVerdict]
+) -> tuple[int | None, int]:
+    """Make a version of what passed, begin a new draft, note on each lever what became of it, count the slots left."""
+    now, standing = ports.clock(), tx.drafts.get(agent.name)
+    number = _candidate(tx, ports, agent, replace(draft, accepted=passed), verdicts[-1]) if passed else None
+    looked = verdicts[0].reason not in UNLOOKED
+    if looked and standing is not None and standing.revision == draft.revision:
+        tx.drafts.swap(Draft(agent=agent.name, on=agent.live, revision=standing.revision))
+        for part in draft.accepted:
+            lever, ships = tx.levers.get(agent.name, part.lever), part in passed
+            tx.levers.put(replace(lever, state="shipped" if ships else "open", tries=lever.tries + (not ships)))
+            word = "shipped" if ships else "failed"
+            tx.levers.note(agent.name, lever.id, now, f"{word}: {verdicts[-1].sentence}")
+    cases = tx.cases.counts(agent.name).get("sealed", 0)
+    return number, slots_left(tx.looks.all(agent.name), slots=agent.habits.slots, cases=cases)

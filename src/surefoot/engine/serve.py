@@ -46,15 +46,15 @@ async def serve(
 ) -> Served:
     """Answer one request of a unit (a session, else an actor; by default the request itself)."""
     trace_id, now = ports.new_id(), ports.clock()
-    unit, here = unit or trace_id, dict(slices or {})
+    text, unit, here = storable(text), storable(unit) or trace_id, dict(slices or {})
     seat = await _seated(ports, agent, unit)
     model = ports.model_named(seat.model)
     answer, problem = await _asked(model, question(seat.genome, text, here))
     trace = Trace(
-        id=trace_id, agent=agent, version=seat.version, unit=unit, input=text, output=answer.text,
+        id=trace_id, agent=agent, version=seat.version, unit=unit, input=text, output=storable(answer.text),
         finish=answer.finish, at=now, rollout=seat.rollout, arm=seat.arm,
-        weight_percent=seat.assignment.weight_percent, epoch=seat.assignment.epoch, source=source, slices=here,
-        latency_s=answer.latency_s, cost_usd=answer.cost.usd,
+        weight_percent=seat.assignment.weight_percent, epoch=seat.assignment.epoch, source=storable(source),
+        slices=here, latency_s=answer.latency_s, cost_usd=answer.cost.usd,
     )  # fmt: skip
     await ports.store.write(lambda tx: _recorded(tx, trace))
     if problem is not None:
@@ -112,6 +112,11 @@ def _share(tx: Tx, rollout: Rollout) -> float:
 
 def _view(rollout: Rollout, weight_percent: float) -> RolloutView:
     return RolloutView(salt=rollout.salt, weight_percent=weight_percent, epoch=rollout.epoch)
+
+
+def storable(text: str) -> str:
+    """Give the text with a `?` for each half of a broken character (JSON can carry them, UTF-8 cannot)."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def question(genome: Genome, text: str, slices: Mapping[str, str], *, case_id: str = "") -> Question:

@@ -87,6 +87,8 @@ async def _begin(cycle: _Cycle) -> dict[str, Any]:
             return {"tick": cycle.number}
         if agent.tick != cycle.number - 1:
             raise Conflict(f"tick {cycle.number} of {cycle.name} is over (now at {agent.tick})", hint="start a new one")
+        if agent.stopped:
+            raise Conflict(f"agent {cycle.name} is stopped", hint="surefoot resume lets it change again")
         may_tick(agent.policy, agent.last_tick_at, now)
         tx.agents.swap(replace(agent, tick=cycle.number, last_tick_at=now))
         tx.audit.append(
@@ -107,7 +109,8 @@ async def _lever(cycle: _Cycle) -> dict[str, Any]:
         return {"outcome": "hold", "reason": found.hold}
     if (spare := await _headroom(cycle, found)) is not None:
         return {"outcome": "nothing_to_fix", "reason": spare}
-    lever = top(found.levers)
+    begun = await cycle.ports.store.read(lambda tx: _begun(tx, cycle, found))
+    lever = begun or top(found.levers)
     if lever is None:
         return {"outcome": "nothing_to_fix", "reason": "no failure of the last window comes back on the current draft"}
     written = await improve(cycle.ports, found, lever, tick=cycle.number, scope=cycle.scope)
@@ -118,6 +121,12 @@ async def _lever(cycle: _Cycle) -> dict[str, Any]:
         cycle.ports, found.agent, found.genome, edits, gap=lever.gap, seed=written.filed.id, scope=cycle.scope
     )
     return await _settled(cycle, found, lever, written, trials)
+
+
+def _begun(tx: Tx, cycle: _Cycle, found: Triage) -> Lever | None:
+    """The lever that this tick has a proposal for already (a killed tick left it), if its gap is still there."""
+    filed = [one.lever for one in tx.proposals.all(cycle.name) if one.tick == cycle.number]
+    return next((lever for lever in found.levers if lever.id in filed), None)
 
 
 async def _headroom(cycle: _Cycle, found: Triage) -> str | None:
@@ -225,9 +234,14 @@ async def _release(cycle: _Cycle, ask: bool) -> dict[str, Any]:
 
 
 def _pending_candidate(tx: Tx, agent: Agent) -> int | None:
-    """A candidate that the loop made on the live version and that waits for its rollout (a killed tick left it)."""
+    """A candidate that the loop made on the live version and that passed (a killed tick, or policy, left it waiting).
+
+    The look that it passed is what tells it from one that somebody offered under an improver's name.
+    """
+    passed = {look.digest for look in tx.looks.all(agent.name) if look.verdict == "pass"}
     waiting = [v for v in tx.versions.all(agent.name) if v.state == "candidate" and v.author.startswith("improver:")]
-    return waiting[-1].number if waiting and waiting[-1].parent == agent.live else None
+    mine = [v.number for v in waiting if v.parent == agent.live and v.genome in passed]
+    return mine[-1] if mine else None
 
 
 async def _offered(cycle: _Cycle, agent: Agent, version: int, facts: Facts) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def _facts(found: SearchVerdict) -> dict[str, object]:
 
 
 def _recorded(tx: Tx, ports: Ports, name: str, version: Version, result: Vetted) -> None:
-    if result.verdict == "fail":
+    if result.verdict == "fail" and tx.versions.get(name, version.number).state == "candidate":
         tx.versions.move(name, version.number, "rejected")
     tx.audit.append(
         at=ports.clock(), actor="gate", action=f"gate-{result.verdict}", subject=f"{name}/{version.label}",

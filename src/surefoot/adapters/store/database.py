@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -24,6 +25,7 @@ from surefoot.core.errors import SurefootError, Unavailable
 T = TypeVar("T")
 Durability = Literal["normal", "full"]
 BUSY_TIMEOUT_S = 30
+THREADS = 8
 
 
 class SqlStore:
@@ -32,14 +34,16 @@ class SqlStore:
     def __init__(self, engine: sa.Engine, path: str | Path) -> None:
         self.engine = engine
         self.path = path
+        # Threads of our own: writers queue in the database, so more than a few would only wait there.
+        self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="store")
 
     async def read(self, work: Callable[[SqlTx], T]) -> T:
         """Run `work` on one consistent view."""
-        return await asyncio.to_thread(self.read_now, work)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self.read_now, work)
 
     async def write(self, work: Callable[[SqlTx], T]) -> T:
         """Run `work` as the only writer and commit."""
-        return await asyncio.to_thread(self.write_now, work)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self.write_now, work)
 
     def read_now(self, work: Callable[[SqlTx], T]) -> T:
         """The same as `read`, for code that has no event loop."""
@@ -56,6 +60,7 @@ class SqlStore:
 
     def close(self) -> None:
         """Let go of all connections."""
+        self._threads.shutdown()
         self.engine.dispose()
 
 

@@ -5,6 +5,8 @@ An older store is copied beside itself before it is upgraded, so that even a fai
 
 from __future__ import annotations
 
+import os
+import threading
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -16,14 +18,22 @@ from alembic.script import ScriptDirectory
 from surefoot.core.errors import Unavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+_VERSION = "alembic_version"
 
 
 def ensure(engine: sa.Engine, *, upgrade: bool = True) -> None:
     """Bring the store to the newest schema; Unavailable if it is newer than this Surefoot, or old and not allowed."""
     script = ScriptDirectory.from_config(_config())
     head = script.get_current_head()
-    with engine.connect() as connection:
+    with engine.connect() as connection, connection.begin():
+        connection.exec_driver_sql("BEGIN")  # one view: somebody else may be building the schema just now
         current = MigrationContext.configure(connection).get_current_revision()
+        strangers = [] if current else [name for name in sa.inspect(connection).get_table_names() if name != _VERSION]
+    if strangers:
+        raise Unavailable(
+            f"{engine.url.database} is another program's database (it has a table {strangers[0]!r})",
+            hint="choose another place with --store or SUREFOOT_STORE",
+        )
     if current == head:
         return
     if current is not None and current not in {revision.revision for revision in script.walk_revisions()}:
@@ -54,11 +64,25 @@ def _config() -> Config:
 
 
 def _copy_beside(engine: sa.Engine, revision: str) -> None:
-    """Keep a copy of an older store."""
+    """Keep a copy of an older store; it gets its name when it is whole, and of two at once the first stays."""
     copy = Path(f"{engine.url.database}.before-{revision}-upgrade")
-    if not copy.exists():
-        raw = engine.raw_connection()
-        try:
-            raw.cursor().execute("VACUUM INTO ?", (str(copy),))
-        finally:
-            raw.close()
+    part = Path(f"{copy}.part-{os.getpid()}-{threading.get_ident()}")
+    if copy.exists():
+        return
+    part.unlink(missing_ok=True)
+    raw = engine.raw_connection()
+    try:
+        raw.cursor().execute("VACUUM INTO ?", (str(part),))
+        _named_once(part, copy)
+    finally:
+        raw.close()
+        part.unlink(missing_ok=True)
+
+
+def _named_once(part: Path, copy: Path) -> None:
+    try:
+        os.link(part, copy)
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without hard links
+        part.replace(copy)
