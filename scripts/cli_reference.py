@@ -99,7 +99,7 @@ def _placeholder(one: Any) -> str:
 
 def _option(one: Any) -> str:
     takes = "" if one.is_flag else f" {one.metavar or one.name.upper()}"
-    return f"{', '.join([*one.opts, *one.secondary_opts])}{takes}"
+    return f"{', '.join([*one.opts, *one.secondary_opts])}{takes}".replace("|", "\\|")
 
 
 def _meaning(one: Any) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from surefoot.adapters.store import open_store
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
@@ -17,8 +20,17 @@ from scripted_house import Builder  # noqa: E402
 SOURCE = HERE.parents[1] / "src"
 
 
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory):
+    """A store that was built once; copying a file is ten times faster."""
+    path = tmp_path_factory.mktemp("empty") / "store.db"
+    open_store(path).close()
+    return path
+
+
 @pytest.fixture
-def builder(tmp_path):
+def builder(tmp_path, empty_store):
+    shutil.copy(empty_store, tmp_path / "store.db")
     made = Builder(tmp_path / "store.db")
     yield made
     made.close()

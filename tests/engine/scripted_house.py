@@ -111,7 +111,12 @@ def taught(genome: Genome, *labels: str) -> Genome:
 
 def say(number: int | str, label: str) -> str:
     """A request about a label that shares no three words in a row with any other."""
-    return " ".join(sha256(f"{number}/{at}".encode()).hexdigest()[:7] for at in range(6)) + f" #{label}"
+    return " ".join(sha256(f"{number}/{at}".encode()).hexdigest()[:7] for at in range(9)) + f" #{label}"
+
+
+def paid(calls: int) -> Cost:
+    """What this many answers of the scripted model cost."""
+    return Cost(calls=calls, tokens=10 * calls, usd=round(0.001 * calls, 6))
 
 
 @dataclass
@@ -171,8 +176,9 @@ class House:
                 output = label if f"KNOW {label}" in known else LABELS[0]
                 moment = now + timedelta(microseconds=at)
                 tx.traces.add(Trace(
-                    id=trace_id, agent=name, version=agent.live, unit=trace_id, input=text(number, label), output=output,
-                    finish="stop", at=moment, source=f"user-{number % sources if sources else number}",
+                    id=trace_id, agent=name, version=agent.live, unit=trace_id, input=text(number, label),
+                    output=output, finish="stop", at=moment,
+                    source=f"user-{number % sources if sources else number}",
                 ))  # fmt: skip
                 tx.outcomes.add(Outcome(
                     trace_id=trace_id, verdict=judged(output, label), at=moment, source="test", expected=label
@@ -185,10 +191,14 @@ class House:
     async def cases(self, count: int, split: Split, *, labels: Sequence[str] = LABELS, start: int = 50_000,
                     name: str = NAME, **more: Any) -> list[Case]:  # fmt: skip
         """Cases that an operator supplied."""
-        made = [
-            Case(id=case_id(name, text, label), agent=name, group=f"{split}-{n}", input=text, expected=label, split=split, **more)
-            for n in range(start, start + count) for label in [labels[n % len(labels)]] for text in [say(f"{split}{n}", label)]
-        ]  # fmt: skip
+        made: list[Case] = []
+        for number in range(start, start + count):
+            label = labels[number % len(labels)]
+            text = say(f"{split}{number}", label)
+            made.append(Case(
+                id=case_id(name, text, label), agent=name, group=f"{split}-{number}", input=text, expected=label,
+                split=split, **more,
+            ))  # fmt: skip
         await add_cases(self.ports, made, by="founder")
         return made
 
@@ -266,8 +276,9 @@ class House:
         return [entry.action for entry in await self.read(lambda tx: tx.audit.all())]
 
     async def spent(self, scope: str, name: str = NAME) -> Cost:
-        """What counts against a ledger."""
-        return (await self.read(lambda tx: tx.ledgers.get(f"{name}/{scope}", Budget()))).committed
+        """What counts against a ledger, in whole millionths of a dollar."""
+        found = (await self.read(lambda tx: tx.ledgers.get(f"{name}/{scope}", Budget()))).committed
+        return replace(found, usd=round(found.usd, 6))
 
 
 def opened(path: Path, seed: int, clock: StoryClock | None = None, *, improver: Improver | None = None) -> House:

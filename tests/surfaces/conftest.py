@@ -124,7 +124,9 @@ def shell(desk: Path, environment: dict[str, str]) -> Callable[..., Ran]:
             [sys.executable, "-m", "surefoot", *arguments],
             **{"cwd": desk, "env": environment, "capture_output": True, "text": True, "timeout": 60, **more},
         )
-        assert code is None or done.returncode == code, f"{arguments} gave {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert code is None or done.returncode == code, (
+            f"{arguments} gave {done.returncode}\n{done.stdout}\n{done.stderr}"
+        )
         assert "Traceback" not in done.stderr
         return Ran(done.returncode, done.stdout, done.stderr)
 

@@ -76,7 +76,9 @@ def test_a_terminal_gets_colours_unless_it_does_not_want_them(scene, desk, envir
 def _on_a_terminal(desk, environment) -> bytes:
     """What `show` writes on a terminal."""
     master, slave = pty.openpty()
-    shown = subprocess.Popen([sys.executable, "-m", "surefoot", "show", "support"], cwd=desk, env=environment, stdout=slave)
+    shown = subprocess.Popen(
+        [sys.executable, "-m", "surefoot", "show", "support"], cwd=desk, env=environment, stdout=slave
+    )
     os.close(slave)
     seen = b""
     while True:
@@ -95,7 +97,10 @@ def _on_a_terminal(desk, environment) -> bytes:
 def test_a_reader_who_leaves_is_no_error(scene, desk, environment):
     scene.agent()
     scene.traffic(300)
-    for arguments in (["failures", "support", "--limit", "10000", "--json"], ["failures", "support", "--limit", "10000"]):
+    for arguments in (
+        ["failures", "support", "--limit", "10000", "--json"],
+        ["failures", "support", "--limit", "10000"],
+    ):
         talking = subprocess.Popen(
             [sys.executable, "-m", "surefoot", *arguments], cwd=desk, env=environment, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -156,7 +161,7 @@ def test_a_full_disk_is_said_and_what_was_acknowledged_stays(shell, scene, desk)
 
 PREPARED = """
 import os, sys
-import surefoot.app, surefoot.cli.commands, surefoot.cli.screen, surefoot.core.starter, rich.table, rich.progress, getpass
+import surefoot.app, surefoot.cli.commands, surefoot.cli.screen, surefoot.core.starter, rich.table, getpass
 import surefoot.cli.storefile, surefoot.cli.doctor, shutil, encodings.idna
 if os.getuid() == 0:
     os.setgroups([]); os.setgid({uid}); os.setuid({uid})
@@ -205,19 +210,18 @@ def test_a_store_that_cannot_be_written_is_named(foreign, environment):
         path.chmod(0o755 if path.is_dir() else 0o644)
 
 
-def test_a_mistake_of_ours_is_a_short_message_and_a_traceback_only_on_request(desk, environment):
+def test_a_mistake_of_ours_is_a_short_message_and_a_traceback_only_on_request(scene, desk, environment):
+    scene.agent()
     code = (
         "import sys, surefoot.engine.inspect as i\n"
         "async def broken(*_): raise ZeroDivisionError('oops')\n"
         "i.overview = broken\n"
-        "from surefoot.cli import main; sys.exit(main(sys.argv[1:]))"
+        "from surefoot.cli import main; sys.exit(main(['agents']))"
     )
-    subprocess.run([sys.executable, "-m", "surefoot", "init", "s", "--labels", "a,b"], cwd=desk, env=environment, check=True,
-                   capture_output=True)  # fmt: skip
 
     def run(**more: str):
-        return subprocess.run([sys.executable, "-c", code, "agents"], cwd=desk, env=environment | more, capture_output=True,
-                              text=True)  # fmt: skip
+        command = [sys.executable, "-c", code]
+        return subprocess.run(command, cwd=desk, env=environment | more, capture_output=True, text=True)
 
     plain, debugged = run(), run(SUREFOOT_DEBUG="1")
     assert plain.returncode == debugged.returncode == 70

@@ -105,9 +105,7 @@ def test_a_store_of_an_older_schema_is_upgraded_and_nothing_is_lost(cli, scene):
     seen = cli("db", "upgrade", "--json").json
     assert (seen["before"], seen["after"] > "0001", len(seen["kept"])) == ("0001", True, 1)
     assert cli("versions", "veteran", "--json").json["versions"][0]["author"] == "ann"
-    assert cli("audit", "verify", "--json").json == {
-        "intact": True, "entries": 1, "head": cli("audit", "verify", "--json").json["head"], "broken_at": None, "problem": "",
-    }  # fmt: skip
+    assert cli("audit", "verify").out.startswith("the record is whole: 1 entries")
     assert cli("ask", "veteran", "a refund please", "--json").json["version"] == 1
     again = cli("db", "upgrade", "--json").json
     assert again["before"] == again["after"]
@@ -149,7 +147,9 @@ def test_the_doctor_changes_nothing(cli, scene, desk):
 
 
 def test_the_doctor_names_a_model_whose_key_is_missing(cli, desk):
-    (desk / "surefoot.toml").write_text('[models.small]\nmodel = "m"\nbase_url = "http://127.0.0.1:9/v1"\napi_key_env = "MY_KEY"\n')
+    (desk / "surefoot.toml").write_text(
+        '[models.small]\nmodel = "m"\nbase_url = "http://127.0.0.1:9/v1"\napi_key_env = "MY_KEY"\n'
+    )
     assert "set MY_KEY" in cli("doctor").out
 
 
@@ -196,12 +196,12 @@ def test_a_directory_is_no_store(cli, desk):
 )
 def test_a_local_server_counts_only_when_it_lists_models(body, found):
     class Stub(BaseHTTPRequestHandler):
-        def do_GET(self):  # noqa: N802
+        def do_GET(self):
             self.send_response(200 if self.path == "/v1/models" else 404)
             self.end_headers()
             self.wfile.write(json.dumps(body).encode())
 
-        def log_message(self, *args):
+        def log_message(self, format, *args):  # noqa: A002
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Stub)

@@ -113,7 +113,12 @@ def test_a_diff_is_against_the_parent_unless_a_second_version_is_named(cli, scen
 
 @pytest.mark.parametrize(
     ("which", "code", "says"),
-    [("9", 2, "has no version v9"), ("x", 2, "'x' is not the number"), ("draft", 2, "is empty"), ("1", 1, "has no parent")],
+    [
+        ("9", 2, "has no version v9"),
+        ("x", 2, "'x' is not the number"),
+        ("draft", 2, "is empty"),
+        ("1", 1, "has no parent"),
+    ],
 )
 def test_a_version_that_cannot_be_compared_is_named(cli, scene, which, code, says):
     scene.agent()
@@ -203,7 +208,10 @@ def test_cases_are_split_by_hash_and_the_same_file_adds_nothing_twice(cli, scene
 
 def test_near_duplicates_of_known_cases_stay_in_their_split(cli, scene, desk):
     scene.agent()
-    first = [{"input": f"my parcel number {n} never arrived at the house of aunt {n}", "expected": "refund"} for n in range(9)]
+    first = [
+        {"input": f"my parcel number {n} never arrived at the house of aunt {n}", "expected": "refund"}
+        for n in range(9)
+    ]
     cli("import", "support", write(desk / "a.jsonl", *first))
     again = [{**row, "input": row["input"] + " please"} for row in first]
     cli("import", "support", write(desk / "b.jsonl", *again))

@@ -24,7 +24,12 @@ def test_an_approval_promotes_at_once(cli, scene):
     (seen,) = cli("approvals", "--json").json["approvals"]
     hashes = ("--version-hash", seen["version_hash"], "--evidence-hash", seen["evidence_hash"][:8])
     done = cli("approve", wanted, "--by", "bob", *hashes, "--feedback", "fine", "--json").json
-    assert (done["state"], done["rollout_state"], done["live"], done["weight_percent"]) == ("approved", "promoted", 2, 100)
+    assert (done["state"], done["rollout_state"], done["live"], done["weight_percent"]) == (
+        "approved",
+        "promoted",
+        2,
+        100,
+    )
     assert cli("approvals", "--json").json["approvals"] == []
     assert cli("approvals", "--all", "--json").json["approvals"][0]["feedback"] == "fine"
     assert cli("audit", "verify", "--json").json["intact"]

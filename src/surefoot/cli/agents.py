@@ -63,8 +63,10 @@ async def init(
     task: Annotated[str, typer.Option(help="what it is to do, in a sentence (with --labels)")] = "",
     model: Annotated[str, typer.Option(help="local-lexical, openai:MODEL, or a name under [models]")] = "local-lexical",
     improver: Annotated[str, typer.Option(help="who writes proposals: lexical (no model) or reflect")] = "lexical",
-    autonomy: Annotated[Autonomy, typer.Option(help="what the loop may do without a person")] = "canary",
-    stakes: Annotated[Stakes, typer.Option(help="high: reports only")] = "normal",
+    autonomy: Annotated[
+        Autonomy, typer.Option(metavar="report_only|propose|canary|auto", help="what the loop may do without a person")
+    ] = "canary",
+    stakes: Annotated[Stakes, typer.Option(metavar="normal|high", help="high: reports only")] = "normal",
     min_failures: Annotated[int, typer.Option(min=1, help="failures before anything is proposed")] = 20,
     min_sources: Annotated[int, typer.Option(min=1, help="distinct sources of them (1: a single tenant)")] = 5,
     tick_calls: Annotated[int | None, typer.Option(min=0, help="model calls a tick may make")] = None,

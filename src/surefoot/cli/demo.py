@@ -14,7 +14,7 @@ import typer
 if TYPE_CHECKING:
     from surefoot.rehearsal.story import Ask
 
-DEFAULT_SEED = 7
+DEFAULT_SEED = 2
 STORE = Path(".surefoot/demo.db")
 
 

@@ -11,32 +11,21 @@ import typer
 
 from surefoot.cli.agents import AgentName, change_document, read_genome
 from surefoot.cli.desk import Desk, command
+from surefoot.cli.ticks import TICK_KEYS, TONES, show_tick, tick_document
 
 if TYPE_CHECKING:
     from surefoot.cli.screen import Screen
 
-_TICK = (
-    "tick outcome reason lever title proposal rationale sentence refusals[] trials[] cost_usd release rollout draft "
-    "waits"
-)
 _VERDICT_CODES = {"pass": 0, "fail": 1}
 INCONCLUSIVE = 4
-_TONES = {
-    "accepted": "green",
-    "rejected": "yellow",
-    "refused": "yellow",
-    "pass": "green",
-    "fail": "red",
-    "inconclusive": "yellow",
-}
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands."""
     command(app, "propose", section="Improve", keys="agent version parent genome by why changes[]")(propose)
     command(app, "evaluate", section="Improve", keys="agent version verdict sentence evidence")(evaluate)
-    command(app, "tick", section="Improve", keys=f"agent {_TICK}")(tick)
-    command(app, "loop", section="Improve", keys=f"agent ended ticks[]: {_TICK}")(loop)
+    command(app, "tick", section="Improve", keys=f"agent {TICK_KEYS}")(tick)
+    command(app, "loop", section="Improve", keys=f"agent ended ticks[]: {TICK_KEYS}")(loop)
 
 
 async def propose(
@@ -98,7 +87,7 @@ async def evaluate(
         from surefoot.cli.screen import percent
 
         seen: dict[str, Any] = found.evidence
-        screen.line(f"{found.verdict}: {found.sentence}", _TONES.get(found.verdict, ""))
+        screen.line(f"{found.verdict}: {found.sentence}", TONES.get(found.verdict, ""))
         screen.fields((
             ("cases", seen.get("cases")), ("gained", seen.get("gained")), ("lost", seen.get("lost")),
             ("p-value", _number(seen.get("p_value"))), ("e-value", _number(seen.get("e_value"))),
@@ -136,33 +125,6 @@ async def tick(
             with desk.waiting(f"{agent}: one tick"):
                 report = await worker.tick(agent, ask_release=release)
     desk.give({"agent": agent, **tick_document(report)}, lambda screen: show_tick(screen, agent, report))
-
-
-def tick_document(report: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the report of a tick under all documented keys; null where a tick did not come so far."""
-    return {key.removesuffix("[]"): report.get(key.removesuffix("[]")) for key in _TICK.split()}
-
-
-def show_tick(screen: Screen, agent: str, report: Mapping[str, Any]) -> None:
-    """Print the report of a tick."""
-    outcome = str(report["outcome"]).replace("_", " ")
-    what = f" {report['lever']}, {report['title']}" if "lever" in report else ""
-    screen.line(f"tick {report['tick']}: {outcome}{what}", _TONES.get(str(report["outcome"]), ""))
-    for key in ("reason", "rationale", "sentence", "waits"):
-        if report.get(key):
-            screen.line(f"  {report[key]}")
-    for refusal in report.get("refusals", ()):
-        screen.line(f"  refused: {refusal}", "yellow")
-    if release := report.get("release"):
-        verdict = f"v{release['version']} may go on" if release.get("version") else "not released"
-        screen.line(f"  release ({release['reason']}): {verdict}")
-        for look in release.get("looks", ()):
-            screen.line(f"    {look['verdict']}: {look['sentence']}", _TONES.get(str(look["verdict"]), ""))
-    if report.get("rollout"):
-        screen.line(f"  rollout {report['rollout']}")
-        screen.note(f"  next: surefoot rollout show {agent}, surefoot loop {agent}")
-    elif report.get("draft"):
-        screen.note(f"  the draft holds {report['draft']} lever(s): surefoot diff {agent} draft")
 
 
 async def loop(

@@ -84,7 +84,10 @@ async def outcome(
     desk: Desk,
     trace: Annotated[str, typer.Argument(metavar="TRACE", help="the trace that `ask` printed")],
     expected: Annotated[str, typer.Option(metavar="LABEL", help="the answer that would have been right")] = "",
-    verdict: Annotated[Said | None, typer.Option(help="what to say where there is no such answer")] = None,
+    verdict: Annotated[
+        Said | None,
+        typer.Option(metavar="success|failure|unknown", help="what to say where no answer was right or wrong"),
+    ] = None,
     score: Annotated[float | None, typer.Option(metavar="0…1", help="how good it was")] = None,
     source: Annotated[str, typer.Option(metavar="ID", help="who says so")] = "person",
     feedback: Annotated[str, typer.Option(metavar="TEXT", help="in their own words")] = "",
@@ -117,7 +120,10 @@ async def import_file(
         Path, typer.Argument(metavar="FILE.jsonl", help="`input` and `expected` on each line, `slice` if you like")
     ],
     kind: Annotated[
-        Kind, typer.Option("--as", help="cases: split by hash; traffic: every row is served and labelled")
+        Kind,
+        typer.Option(
+            "--as", metavar="cases|traffic", help="cases: split by hash; traffic: every row is served and labelled"
+        ),
     ] = "cases",
     by: Annotated[str, typer.Option(metavar="NAME", help="who imports it")] = "operator",
 ) -> None:

@@ -106,16 +106,13 @@ def _chosen(cases: Sequence[Case], recent: int) -> list[Case]:
 
 
 def _examples(cases: Sequence[Case], sheet: Sheet) -> tuple[Example, ...]:
-    return tuple(
-        Example(
-            case_id=case.id,
-            input=case.input,
-            expected=case.expected,
-            predicted=_answer(sheet, case),
-            slices=case.slices,
-        )  # fmt: skip
-        for case in cases
-    )
+    return tuple(_example(case, _answer(sheet, case)) for case in cases)
+
+
+def _example(case: Case, predicted: str | None) -> Example:
+    return Example(
+        case_id=case.id, input=case.input, expected=case.expected, predicted=predicted, slices=case.slices
+    )  # fmt: skip
 
 
 def _answer(sheet: Sheet, case: Case) -> str | None:

@@ -51,7 +51,8 @@ async def triage(ports: Ports, name: str, *, scope: str = "") -> Triage:
     lasting, unanswered = await _reproduced(ports, agent, genome, failures, scope)
     if unanswered:
         return Triage(agent=agent, genome=genome, draft=draft, gaps=(), levers=(), hold=unanswered)
-    found = gaps(quota(lasting) if agent.policy.min_sources > 1 else lasting, known)
+    kept = quota(lasting) if agent.policy.min_sources > 1 else lasting
+    found = gaps([*kept, *await _unlearned(ports, agent, genome, draft, kept, scope)], known)
     levers = await ports.store.write(lambda tx: _backlog(tx, ports, agent, found))
     return Triage(agent=agent, genome=genome, draft=draft, gaps=found, levers=tuple(levers))
 
@@ -124,6 +125,31 @@ async def _reproduced(
         if all(run.score == 0.0 for run in sheet[case.id])
     ]
     return lasting, ""
+
+
+async def _unlearned(
+    ports: Ports, agent: Agent, genome: Genome, draft: Draft, failures: Sequence[Failure], scope: str
+) -> list[Failure]:
+    """Give the cases that the draft would get wrong though nobody has complained: what it unlearned comes back first.
+
+    Live traffic shows only the live version's failures; what an accepted edit broke is found on the known cases.
+    """
+    if not draft.edits:
+        return []
+    named = {_case_of(agent, failure) for failure in failures}
+    cases = [
+        case for case in await ports.store.read(lambda tx: tx.cases.of(agent.name, ("shown", "hidden")))
+        if case.id not in named
+    ]  # fmt: skip
+    (sheet,) = await examine(ports, agent, [genome], cases, scope=scope)
+    return [
+        Failure(
+            id=0, trace_id="", version=agent.live, input=case.input, predicted=sheet[case.id][0].answer.strip().lower(),
+            expected=case.expected, source=f"case:{case.id}", slices=case.slices,
+        )
+        for case in cases
+        if sheet[case.id][0].score == 0.0
+    ]  # fmt: skip
 
 
 def _case_of(agent: Agent, failure: Failure) -> str:
