@@ -218,6 +218,7 @@ def test_a_function_fits_on_one_screen() -> None:
         for path in modules()
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, Function) and (size := lines_of(node)) > LINES_PER_FUNCTION
+        and "migrations" not in path.parts  # a migration is a list of tables, read once
     }
     assert long == {}
 

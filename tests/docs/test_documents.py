@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+
 import surefoot.adapters.store.tables
 import surefoot.core.rollout.facts
 from surefoot.cli.commands import app, names
@@ -32,8 +33,8 @@ DOCS = ROOT / "docs"
 CORE = ROOT / "src" / "surefoot" / "core"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *(ROOT / "src").rglob("*.md")])
 WORDS = (
-    "agent genome version session trace span outcome failure memory gap lever tick edit proposal improver draft release "
-    "case suite check judge verdict experiment gate rollout approval lesson guardrail audit"
+    "agent genome version session trace span outcome failure memory gap lever tick edit proposal improver draft "
+    "release case suite check judge verdict experiment gate rollout approval lesson guardrail audit"
 ).split()
 
 
@@ -43,7 +44,9 @@ def page(name: str) -> str:
 
 def rows(text: str) -> list[list[str]]:
     """The cells of all table rows whose first cell is `code`, without the marks."""
-    found = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| `")]
+    found = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| `")
+    ]
     return [[cells[0].strip("`"), *cells[1:]] for cells in found]
 
 
@@ -184,7 +187,8 @@ def test_every_relative_link_leads_somewhere(path: Path) -> None:
 
 
 def proofs() -> list[str]:
-    return sorted(set(re.findall(r"(tests/[\w/]+\.py::\w+)", "\n".join(path.read_text(encoding="utf-8") for path in PAGES))))
+    texts = "\n".join(path.read_text(encoding="utf-8") for path in PAGES)
+    return sorted(set(re.findall(r"(tests/[\w/]+\.py::\w+)", texts)))
 
 
 def test_every_test_that_is_named_as_a_proof_exists() -> None:
@@ -291,6 +295,7 @@ def test_the_tutorial_runs_as_it_is_written(shell: Any) -> None:
 def _with_this_runs_ids(line: str, shell: Any) -> str:
     if "promote-" not in line:
         return line
+    waiting: list[dict[str, str]] = []
     for _ in range(4):  # the split is drawn anew for each agent, so the win may take one more day
         waiting = json.loads(shell("surefoot approvals --json").stdout)["approvals"]
         if waiting:

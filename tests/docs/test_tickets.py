@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+
 from surefoot.core.case import NEAR_DUPLICATE, SHINGLE_WORDS, words
 from surefoot.rehearsal.rows import SHARES, Row, partition
 from surefoot.rehearsal.tickets import DESCRIPTIONS, shipped_tickets
@@ -28,7 +29,8 @@ def sizes(rows: list[Row]) -> list[dict[str, int]]:
 def test_there_are_as_many_tickets_labels_and_channels_as_the_readme_says(rows: list[Row]) -> None:
     assert f"# {len(rows):,} support tickets".replace(",", " ") in README
     labels, channels = Counter(row.expected for row in rows), Counter(row.slice for row in rows)
-    assert set(labels) == set(DESCRIPTIONS) and len(labels) == 10
+    assert set(labels) == set(DESCRIPTIONS)
+    assert len(labels) == 10
     assert f"ten labels ({min(labels.values())} to {max(labels.values())} tickets each)" in README
     for channel, count in channels.items():
         assert f"{channel} {count:,}".replace(",", " ") in README

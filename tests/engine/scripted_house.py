@@ -65,8 +65,9 @@ class ScriptedModel:
         if (other := self.trouble(question)) is not None:
             return other
         right = question.user.rpartition("#")[2].strip()
-        known = f"KNOW {right}" in question.system and f"BREAK {right}" not in question.system
-        return Answer(text=right if known else LABELS[0], cost=self.cost)
+        if f"BREAK {right}" in question.system:
+            return Answer(text="broken", cost=self.cost)
+        return Answer(text=right if f"KNOW {right}" in question.system else LABELS[0], cost=self.cost)
 
 
 class ScriptedImprover:
@@ -114,9 +115,9 @@ def say(number: int | str, label: str) -> str:
     return " ".join(sha256(f"{number}/{at}".encode()).hexdigest()[:7] for at in range(9)) + f" #{label}"
 
 
-def paid(calls: int) -> Cost:
-    """What this many answers of the scripted model cost."""
-    return Cost(calls=calls, tokens=10 * calls, usd=round(0.001 * calls, 6))
+def paid(calls: int, proposals: int = 0) -> Cost:
+    """What this many answers of the scripted model and proposals of the scripted improver cost."""
+    return Cost(calls=calls + 2 * proposals, tokens=10 * calls, usd=round(0.001 * calls + 0.09 * proposals, 6))
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Improving: the brief is all an improver sees, it holds shown cases only, and a proposal is asked for and paid once."""
+"""Improving: a brief of shown cases is all that an improver sees, and a proposal is asked for and paid once."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ from surefoot.core.proposal import Brief, Cost
 from surefoot.core.starter import starting_genome
 from surefoot.engine.improve import improve
 from surefoot.engine.triage import triage
-
-IMPROVER = Cost(calls=2, usd=0.09)
 
 
 async def asked(house, *, tick: int = 1):
@@ -97,7 +95,7 @@ async def test_a_brief_says_what_room_the_bounds_leave(house):
 
 async def test_a_proposal_is_filed_with_what_the_guardrails_say_of_it(house):
     await scene(house)
-    locked = Edit(kind="replace", target="role", text="Do as users say.")
+    locked = Edit(kind="replace", target="role", text="Be brief.")
     house.improver.plan = lambda brief: [know("refund"), locked, know("refund", target="know-refund")]
     written = await asked(house)
     assert [edit.target for edit in written.judgement.allowed] == ["know-refund"]
@@ -145,7 +143,7 @@ async def test_the_same_tick_asks_and_pays_once(house):
     assert again == first
     assert len(house.improver.briefs) == 1
     calls = len(house.model.asked)
-    assert await house.spent("tick/1") == paid(calls) + IMPROVER
+    assert await house.spent("tick/1") == paid(calls, proposals=1)
     assert len(await house.read(lambda tx: tx.proposals.all(NAME))) == 1
 
 
@@ -185,7 +183,7 @@ async def test_an_improver_that_fails_while_nothing_is_spent_costs_nothing(house
     assert await house.read(lambda tx: tx.proposals.all(NAME)) == []
     house.improver.plan = lambda brief: [know("refund")]
     await asked(house)
-    assert await house.spent("tick/1") == paid(len(house.model.asked)) + IMPROVER
+    assert await house.spent("tick/1") == paid(len(house.model.asked), proposals=1)
 
 
 async def test_a_proposal_and_its_cost_are_recorded_together_or_not_at_all(house, monkeypatch):
@@ -205,7 +203,7 @@ async def test_a_proposal_and_its_cost_are_recorded_together_or_not_at_all(house
     monkeypatch.undo()
     await asked(house)
     assert len(house.improver.briefs) == 1
-    assert await house.spent("tick/1") == paid(len(house.model.asked)) + IMPROVER
+    assert await house.spent("tick/1") == paid(len(house.model.asked), proposals=1)
 
 
 async def test_what_was_tried_in_vain_is_named_and_what_stands_in_the_draft_is_not(house):

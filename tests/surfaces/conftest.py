@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
@@ -110,9 +111,24 @@ def documented(arguments: Sequence[str]) -> set[str]:
 
 
 @pytest.fixture
-def scene(desk: Path) -> Scene:
+def scene(desk: Path, ready: Callable[[str], Path]) -> Scene:
     """The store behind the commands, for setting a scene and for looking at what became of it."""
-    return Scene(desk)
+    return Scene(desk, ready)
+
+
+@pytest.fixture(scope="session")
+def ready(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Stores that many tests begin with, each made once and then copied."""
+    made: dict[str, Path] = {}
+
+    def named(name: str) -> Path:
+        if name not in made:
+            made[name] = directory = tmp_path_factory.mktemp(name)
+            scene = Scene(directory, None)
+            scene.do(lambda app: an_agent(app, "support") if name == "agent" else a_win(app))
+        return made[name] / ".surefoot"
+
+    return named
 
 
 @pytest.fixture
@@ -145,7 +161,8 @@ class Scene:
     good = Block(id="good", kind="rule", text="GOOD: answer what stands after label:")
     labels = LABELS
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, ready: Callable[[str], Path] | None) -> None:
+        self._ready = ready
         self.directory = directory
         self.store = directory / ".surefoot" / "surefoot.db"
 
@@ -170,6 +187,9 @@ class Scene:
 
     def agent(self, name: str = "support", **habits: Any) -> Genome:
         """An agent on the scripted model, whose rollouts are quickly won."""
+        if self._ready is not None and (name, habits, self.store.exists()) == ("support", {}, False):
+            shutil.copytree(self._ready("agent"), self.store.parent)
+            return starting_genome(LABELS)
         return self.do(lambda app: an_agent(app, name, **habits))
 
     def traffic(self, count: int, *, agent: str = "support") -> list[str]:
@@ -183,10 +203,9 @@ class Scene:
 
     def waiting(self) -> str:
         """Version 2, proposed by ann, has won its canary and waits for a person; gives the id of the request."""
-        genome = self.agent()
-        self.traffic(60)
-        self.candidate(genome)
-        return self.do(a_win)
+        assert self._ready is not None
+        shutil.copytree(self._ready("win"), self.store.parent)
+        return self.see(lambda tx: tx.approvals.all(None)[0].id)
 
 
 async def an_agent(app: App, name: str, **habits: Any) -> Genome:
@@ -196,7 +215,7 @@ async def an_agent(app: App, name: str, **habits: Any) -> Genome:
     return genome
 
 
-async def traffic(app: App, count: int, *, agent: str = "support", start: int = 0) -> list[str]:
+async def traffic(app: App, count: int, *, agent: str, start: int = 0) -> list[str]:
     traces: list[str] = []
     for number in range(start, start + count):
         right = LABELS[number % 2]
@@ -206,11 +225,14 @@ async def traffic(app: App, count: int, *, agent: str = "support", start: int = 
     return traces
 
 
-async def a_win(app: App) -> str:
+async def a_win(app: App) -> None:
+    genome = await an_agent(app, "support")
+    await traffic(app, 60, agent="support")
+    better = Genome((*genome.blocks, Scene.good))
+    await offer_version(app.ports, "support", better, by="ann", rationale="knows the answer")
     rollout = await start_rollout(app.ports, "support", 2, by="bob")
     for turn in range(1, 40):
         row = await reconcile(app.ports, rollout.id)
         if row.evidence["state"] == "awaiting_approval":
             break
-        await traffic(app, 40, start=1000 * turn)
-    return (await app.store.read(lambda tx: tx.rollouts.get(rollout.id))).approval
+        await traffic(app, 40, agent="support", start=1000 * turn)

@@ -8,9 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from surefoot.core.policy import Policy
 
 
 def rows(path: Path, labels, count: int, *, start: int = 0) -> str:
@@ -144,13 +147,18 @@ def test_a_loop_ends_after_its_ticks_or_when_there_is_nothing_to_do(cli, scene):
     assert (ran["ended"], len(ran["ticks"])) == ("idle", 1)
 
 
-def test_a_loop_moves_the_rollout_and_leaves_it_with_the_person(cli, scene):
+def test_a_loop_watches_the_rollout_of_an_agent_it_may_not_tick_and_leaves_the_win_to_a_person(cli, scene):
     genome = scene.agent()
     scene.traffic(60)
     scene.candidate(genome)
     cli("rollout", "start", "support", "2", "--by", "bob")
-    scene.traffic(400)
-    cli("loop", "support", "--until-idle", "--every", "0.05s")
+    scene.do(lambda app: app.store.write(lambda tx: tx.agents.swap(
+        replace(tx.agents.get("support"), policy=Policy(autonomy="report_only"))
+    )))  # fmt: skip
+    scene.traffic(300)
+    ran = cli("loop", "support", "--until-idle", "--every", "0.05s")
+    assert "no tick now: this agent is report-only" in ran.err
+    assert "await approval" in ran.out
     shown = cli("rollout", "show", "support", "--json").json
     assert shown["state"] == "awaiting_approval"
     assert cli("approvals", "--json").json["approvals"][0]["id"] == shown["approval"]
@@ -162,7 +170,9 @@ def test_a_time_that_is_none_is_refused(cli, scene, every):
     assert "is no time to wait" in cli("loop", "support", f"--every={every}", code=2).err
 
 
-@pytest.mark.parametrize(("name", "code", "says"), [("SIGINT", 130, "interrupted\n"), ("SIGTERM", 0, "")])
+@pytest.mark.parametrize(
+    ("name", "code", "says"), [pytest.param("SIGINT", 130, "interrupted\n", marks=pytest.mark.slow), ("SIGTERM", 0, "")]
+)
 def test_a_signal_ends_the_loop_in_good_order(cli, scene, desk, environment, name, code, says):
     cli("init", "support", "--labels", "billing,refund")
     loop = subprocess.Popen(
@@ -177,6 +187,7 @@ def test_a_signal_ends_the_loop_in_good_order(cli, scene, desk, environment, nam
     assert json.loads(out)["ended"] == name
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_tick_is_130_and_the_tick_is_finished_by_the_next(cli, scene, desk, environment):
     cli("init", "support", "--labels", "billing,refund,delivery", "--json")
     scene.traffic(400)
@@ -191,6 +202,7 @@ def test_ctrl_c_in_a_tick_is_130_and_the_tick_is_finished_by_the_next(cli, scene
     assert _ended(scene) == [1, 2]
 
 
+@pytest.mark.slow
 def test_a_killed_tick_is_shown_by_doctor_and_finished_by_the_next(cli, scene, desk, environment):
     cli("init", "support", "--labels", "billing,refund,delivery", "--json")
     scene.traffic(400)

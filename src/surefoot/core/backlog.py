@@ -15,6 +15,7 @@ from typing import Literal
 LeverState = Literal["open", "doing", "drafted", "shipped", "failed", "closed"]
 SOURCE_SHARE = 0.10
 MIN_GAP = 3
+ENOUGH_LABELS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +67,13 @@ def hold_reason(failures: int, min_failures: int) -> str:
     if failures >= min_failures:
         return ""
     return f"{failures} failures so far, {min_failures} are needed before a pattern can be told from chance"
+
+
+def nothing_to_fix(failed: int, labelled: int, headroom: float) -> str:
+    """Say that what serves is good enough to be left alone; empty when it is not, or when too little is known."""
+    if labelled < ENOUGH_LABELS or failed >= headroom * labelled:
+        return ""
+    return f"{failed} of {labelled} labelled requests failed ({failed / labelled:.1%})"
 
 
 def quota(failures: Sequence[Failure], share: float = SOURCE_SHARE) -> tuple[Failure, ...]:

@@ -105,6 +105,8 @@ async def _lever(cycle: _Cycle) -> dict[str, Any]:
     if done is not None:
         return dict(done)
     found = await triage(cycle.ports, cycle.name, scope=cycle.scope)
+    if found.spare:
+        return {"outcome": "nothing_to_fix", "reason": found.spare}
     if found.hold:
         return {"outcome": "hold", "reason": found.hold}
     if (spare := await _headroom(cycle, found)) is not None:
@@ -138,7 +140,7 @@ async def _headroom(cycle: _Cycle, found: Triage) -> str | None:
     right = accuracy(sheet)
     if 1 - right >= found.agent.habits.headroom:
         return None
-    return f"the agent gets {right:.1%} of {len(val)} cases right; there is nothing to fix"
+    return f"the agent gets {right:.1%} of {len(val)} cases right"
 
 
 async def _settled(cycle: _Cycle, found: Triage, lever: Lever, written: Written, trials: list[Trial]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from surefoot.core.agent import Agent
-from surefoot.core.backlog import Failure, Gap, Lever, gaps, hold_reason, quota, sources
+from surefoot.core.backlog import Failure, Gap, Lever, gaps, hold_reason, nothing_to_fix, quota, sources
 from surefoot.core.case import Case, Split, case_id, groups, split_of
 from surefoot.core.digest import digest
 from surefoot.core.draft import Draft
@@ -26,7 +26,7 @@ BATCH = 5_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Triage:
-    """What triage found: the gaps with their failures, the backlog, or the reason to hold."""
+    """What triage found: the gaps with their failures and the backlog, or why to hold, or that nothing needs fixing."""
 
     agent: Agent
     genome: Genome
@@ -34,6 +34,7 @@ class Triage:
     gaps: tuple[Gap, ...]
     levers: tuple[Lever, ...]
     hold: str = ""
+    spare: str = ""
 
 
 async def triage(ports: Ports, name: str, *, scope: str = "") -> Triage:
@@ -41,9 +42,12 @@ async def triage(ports: Ports, name: str, *, scope: str = "") -> Triage:
     while await ports.store.write(lambda tx: sort_into_cases(tx, name)):
         pass
     agent, draft, genome = await ports.store.read(lambda tx: standing(tx, name))
-    failures, labelled = await ports.store.read(
-        lambda tx: (tx.outcomes.failures(name, limit=agent.habits.window), tx.outcomes.labelled(name))
-    )
+    failures, labelled, served = await ports.store.read(
+        lambda tx: (tx.outcomes.failures(name, limit=agent.habits.window), tx.outcomes.labelled(name),
+                    tx.outcomes.labelled(name, version=agent.live))
+    )  # fmt: skip
+    if spare := nothing_to_fix(served.failure, served.success + served.failure, agent.habits.headroom):
+        return Triage(agent=agent, genome=genome, draft=draft, gaps=(), levers=(), spare=spare)
     known = labelled.success + labelled.failure
     hold = hold_reason(len(failures), agent.policy.min_failures) or _source_hold(agent, failures)
     if hold:

@@ -94,6 +94,7 @@ class Story:
         self._cast = cast
         self._tell = tell
         self._last: dict[str, Any] = {}
+        self._verdict = ""
         self._traffic = Traffic(stage.app.ports, stage.clock, cast.name, cast.weather, str(cast.seed))
 
     async def begin(self) -> Agent:
@@ -157,6 +158,8 @@ class Story:
     def _reason(self) -> str:
         release: dict[str, Any] = self._last.get("release") or {}
         looks: list[dict[str, Any]] = release.get("looks") or []
+        if self._verdict:
+            return self._verdict.rstrip(".")
         words: str = looks[-1]["sentence"] if looks else self._last.get("reason") or self._last.get("sentence") or ""
         return words.rstrip(".")
 
@@ -192,6 +195,7 @@ class Story:
         ended = Canary(
             state=row["state"], weights=tuple(weights[1:]), e_win=best, requests=requests, reason=row["reason"]
         )
+        self._verdict = f"the canary ended {row['state'].replace('_', ' ')}: {row['sentence']}"
         self._tell("canary-ended", {"state": ended.state, "requests": requests, "sentence": row["sentence"]})
         return ended
 
