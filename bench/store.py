@@ -42,7 +42,7 @@ async def measured(app: App, requests: int) -> dict[str, float]:
     await create_agent(app.ports, "bench", base, by="bench", labels=LABELS, habits=Habits(rollout=settings))
     rule = Edit(kind="add", target="rule-1", text="If the message mentions alpha, answer left.")
     version = await offer_version(app.ports, "bench", apply_edits(base, [rule]), by="bench", rationale="bench")
-    rollout = (await start_rollout(app.ports, "bench", version.number, by="bench")).id
+    rollout = (await start_rollout(app.ports, "bench", version.number, by="bench", forced_by="bench")).id
     await reconcile(app.ports, rollout)
     serving: list[float] = []
     observing: list[float] = []

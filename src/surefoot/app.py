@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from surefoot.adapters.identity import uuid7
 from surefoot.adapters.improvers.lexical import LexicalImprover
@@ -15,8 +16,10 @@ from surefoot.adapters.models.local_lexical import LocalLexical
 from surefoot.adapters.store import SqlStore, open_store
 from surefoot.config import Settings
 from surefoot.core.errors import NotFound, Unavailable
-from surefoot.engine.durable import Durable
 from surefoot.ports import Improver, Model, Ports
+
+if TYPE_CHECKING:
+    from surefoot.engine.durable import Durable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +32,8 @@ class App:
 
     def worker(self, *, poll_s: float = 0.2) -> Durable:
         """Give the workflow engine on this store, to be entered as an async context."""
+        from surefoot.engine.durable import Durable  # DBOS takes a third of a second to import
+
         return Durable(self.ports, self.store.engine, poll_s=poll_s)
 
     def close(self) -> None:

@@ -159,7 +159,7 @@ async def test_tools_and_schemas_are_refused_rather_than_faked(param: str) -> No
 async def test_answers_cost_nothing_and_repeat_themselves() -> None:
     model, question = LocalLexical(), Question(system=START, user="refund or delivery", params={"temperature": "0"})
     first, second = await model.answer(question), await model.answer(question)
-    assert model.price(question) == first.cost == Cost()
+    assert model.price(question) == first.cost == Cost(calls=1)
     assert (first.text, first.finish) == (second.text, "stop")
 
 

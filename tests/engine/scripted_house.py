@@ -29,6 +29,7 @@ from surefoot.core.trace import Trace
 from surefoot.engine.observe import observe
 from surefoot.engine.operate import reconcile, start_rollout
 from surefoot.engine.register import add_cases, create_agent, offer_version
+from surefoot.engine.verdict import remember
 from surefoot.engine.serve import Served, serve
 from surefoot.engine.tick import tick
 from surefoot.ports import Answer, Improver, Ports, Question
@@ -229,6 +230,8 @@ class House:
         version = await offer_version(
             self.ports, name, taught(await self.read(live), *labels), by=by, rationale="more labels"
         )
+        now = self.ports.clock()
+        await self.ports.store.write(lambda tx: remember(tx, version, "inconclusive", now))
         return version.number
 
     async def rollout(

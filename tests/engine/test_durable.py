@@ -44,7 +44,7 @@ async def rollout_under_way(app: App) -> str:
     await create_agent(app.ports, "compass", base, by="ada", labels=LABELS, habits=habits)
     wrong = Edit(kind="add", target="rule-1", text="If the message mentions alpha, answer left.")
     version = await offer_version(app.ports, "compass", apply_edits(base, [wrong]), by="ada", rationale="alpha is left")
-    return (await start_rollout(app.ports, "compass", version.number, by="ada")).id
+    return (await start_rollout(app.ports, "compass", version.number, by="ada", forced_by="ada")).id
 
 
 async def traffic(app: App, requests: int, start: int = 0) -> None:

@@ -10,7 +10,7 @@ from scripted_house import HABITS, LABELS, NAME, taught
 
 from surefoot.core.audit import verify
 from surefoot.core.case import case_id
-from surefoot.core.errors import Conflict, Invalid, NotFound, SurefootError
+from surefoot.core.errors import Conflict, Forbidden, Invalid, NotFound, SurefootError
 from surefoot.core.genome import Block, Genome
 from surefoot.core.lesson import SHIPPED
 from surefoot.core.starter import starting_genome
@@ -110,7 +110,7 @@ async def test_locked_bytes_cannot_be_changed_by_an_offered_version(house, what)
         "renamed": (role, replace(law, id="lore"), *rest),
         "order": (law, role, *rest),
     }[what]
-    with pytest.raises(Invalid, match="locked bytes"):
+    with pytest.raises(Forbidden, match="locked bytes"):
         await offer_version(house.ports, NAME, Genome(changed), by="ann", rationale="harmless")
     assert await house.states() == {1: "live"}
 
@@ -128,7 +128,7 @@ async def test_the_locked_bytes_are_those_of_the_base_whatever_has_become_live_s
     genome = await live_genome(house)
     assert await house.offer("billing") == 3
     broken = Genome(tuple(replace(block, text="x") if block.locked else block for block in genome.blocks))
-    with pytest.raises(Invalid, match="locked bytes"):
+    with pytest.raises(Forbidden, match="locked bytes"):
         await offer_version(house.ports, NAME, broken, by="ann", rationale="x")
 
 

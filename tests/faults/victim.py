@@ -110,7 +110,7 @@ async def rollout_until_done(store: Path) -> None:
         if not rollouts:
             versions = await ports.store.read(lambda tx: tx.versions.all(AGENT))
             number = versions[-1].number if len(versions) > 1 else await better(ports)
-            rollouts = [await start_rollout(ports, AGENT, number, by="ada")]
+            rollouts = [await start_rollout(ports, AGENT, number, by="ada", forced_by="ada")]
         rollout = rollouts[0].id
         await worker.operate(rollout, interval_s=0.02)
         count = 0

@@ -230,7 +230,7 @@ async def a_win(app: App) -> None:
     await traffic(app, 60, agent="support")
     better = Genome((*genome.blocks, Scene.good))
     await offer_version(app.ports, "support", better, by="ann", rationale="knows the answer")
-    rollout = await start_rollout(app.ports, "support", 2, by="bob")
+    rollout = await start_rollout(app.ports, "support", 2, by="bob", forced_by="bob")
     for turn in range(1, 40):
         row = await reconcile(app.ports, rollout.id)
         if row.evidence["state"] == "awaiting_approval":

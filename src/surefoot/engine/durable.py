@@ -20,7 +20,7 @@ from typing import Any
 
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID, WorkflowHandleAsync
 
-from surefoot.core.errors import Conflict, Forbidden, Invalid, NotFound, SurefootError, Unavailable
+from surefoot.core.errors import BudgetExhausted, Conflict, Forbidden, Invalid, NotFound, SurefootError, Unavailable
 from surefoot.engine.operate import ENDED, reconcile
 from surefoot.engine.tick import next_number, tick
 from surefoot.ports import Ports
@@ -32,7 +32,8 @@ HEARTBEAT_S = 10.0
 TURNS = 200  # reconciles per workflow; then a fresh one goes on, so that no history grows without end
 WAKE = "wake"
 GONE = -1  # the pid of an executor that ended in peace and left its workflows to others
-_FAMILIES: dict[str, type[SurefootError]] = {f.code: f for f in (Conflict, Forbidden, Invalid, NotFound, Unavailable)}
+FAMILIES = (BudgetExhausted, Conflict, Forbidden, Invalid, NotFound, Unavailable)
+_FAMILIES: dict[str, type[SurefootError]] = {f.code: f for f in FAMILIES}
 _bound: list[Ports] = []
 
 

@@ -20,6 +20,7 @@ from surefoot.core.policy import ChangeLevel, level_between, may_canary
 from surefoot.core.rollout import RolloutFacts, RolloutSettings, Step, next_step
 from surefoot.core.rollout.standing import Reconcile, Rollout
 from surefoot.core.version import Version, VersionState
+from surefoot.engine.verdict import must_be_judged
 from surefoot.ports import Ports, Tx
 
 ENDED = frozenset({"promoted", "closed", "rolled_back", "inconclusive", "aborted"})
@@ -54,6 +55,7 @@ async def start_rollout(
             raise Conflict(f"agent {name} is stopped", hint="surefoot resume lets it change again")
         if by == "loop":
             may_canary(agent.policy, _level(tx, agent, version))
+        must_be_judged(tx, version, forced_by=forced_by)
         tx.versions.move(name, number, "canary", forced_by=forced_by)
         rollout = Rollout(
             id=rollout_id, agent=name, challenger=number, incumbent=agent.live, state="draft", weight_percent=0.0,

@@ -8,7 +8,8 @@ from dataclasses import replace
 from surefoot.core.agent import Agent, Habits
 from surefoot.core.case import Case
 from surefoot.core.digest import digest
-from surefoot.core.errors import Conflict, Invalid
+from surefoot.core.diff import changes
+from surefoot.core.errors import Conflict, Forbidden, Invalid
 from surefoot.core.genome import Genome
 from surefoot.core.guardrail import Bounds
 from surefoot.core.lesson import SHIPPED, Lesson
@@ -68,8 +69,10 @@ async def offer_version(ports: Ports, name: str, genome: Genome, *, by: str, rat
     def work(tx: Tx) -> Version:
         agent = tx.agents.get(name)
         if genome.locked_digest != tx.versions.genome(agent.base).locked_digest:
-            raise Invalid(
-                f"the offered genome changes locked bytes of {name}", hint="leave the locked blocks as they are"
+            blocks = ", ".join(_locked_changes(tx.versions.genome(agent.base), genome)) or "their order"
+            raise Forbidden(
+                f"the offered genome changes locked bytes of {name} ({blocks})",
+                hint="leave the locked blocks as they are",
             )
         number = len(tx.versions.all(name)) + 1
         version = Version(
@@ -82,6 +85,12 @@ async def offer_version(ports: Ports, name: str, genome: Genome, *, by: str, rat
         return version
 
     return await ports.store.write(work)
+
+
+def _locked_changes(base: Genome, genome: Genome) -> list[str]:
+    """The locked blocks that differ, by id."""
+    found = changes(base, genome)
+    return [one.id for one in found if any(side is not None and side.locked for side in (one.before, one.after))]
 
 
 async def stop(ports: Ports, name: str, *, by: str, stopped: bool = True) -> Agent:

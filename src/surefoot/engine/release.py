@@ -19,6 +19,7 @@ from surefoot.core.genome import Genome
 from surefoot.core.slots import Look, slots_left
 from surefoot.core.version import Version
 from surefoot.engine.evaluate import examine, pairs
+from surefoot.engine.verdict import remember
 from surefoot.ports import Ports, Tx
 
 RETRIES = 1
@@ -152,6 +153,7 @@ def _candidate(tx: Tx, ports: Ports, agent: Agent, draft: Draft, verdict: Releas
         rationale="; ".join(part.rationale for part in draft.accepted), state="candidate", created_at=now,
     )  # fmt: skip
     tx.versions.add(version, genome)
+    remember(tx, version, verdict.verdict, now)
     tx.audit.append(
         at=now, actor=version.author, action="candidate", subject=f"{agent.name}/{version.label}",
         payload={"genome": genome.digest, "parent": draft.on, **summary(verdict)},

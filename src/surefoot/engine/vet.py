@@ -16,6 +16,7 @@ from surefoot.core.genome import Genome
 from surefoot.core.version import Version
 from surefoot.engine.evaluate import examine, pairs
 from surefoot.engine.release import look_at_sealed, summary
+from surefoot.engine.verdict import remember
 from surefoot.ports import Ports, Tx
 
 
@@ -69,6 +70,7 @@ def _facts(found: SearchVerdict) -> dict[str, object]:
 def _recorded(tx: Tx, ports: Ports, name: str, version: Version, result: Vetted) -> None:
     if result.verdict == "fail" and tx.versions.get(name, version.number).state == "candidate":
         tx.versions.move(name, version.number, "rejected")
+    remember(tx, version, result.verdict, ports.clock())
     tx.audit.append(
         at=ports.clock(), actor="gate", action=f"gate-{result.verdict}", subject=f"{name}/{version.label}",
         payload=result.evidence,

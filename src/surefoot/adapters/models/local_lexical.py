@@ -48,8 +48,8 @@ class LocalLexical:
     name = "local-lexical"
 
     def price(self, question: Question) -> Cost:
-        """Give nothing at all: it runs in this process."""
-        return Cost()
+        """Give one call and no money: it runs in this process."""
+        return Cost(calls=1)
 
     async def answer(self, question: Question) -> Answer:
         """Answer with one label of the prompt; Invalid for tools, JSON schemas and prompts that name no labels."""
@@ -58,7 +58,7 @@ class LocalLexical:
             if question.params.get(param, "null") not in ("null", "[]", "{}", ""):
                 raise Invalid(f"local-lexical cannot answer with the parameter {param!r}", hint=NOT_A_LANGUAGE_MODEL)
         label = _reader(question.system).label_of(question.user)
-        return Answer(text=label, latency_s=time.perf_counter() - started)
+        return Answer(text=label, cost=Cost(calls=1), latency_s=time.perf_counter() - started)
 
 
 @lru_cache(maxsize=_PROMPTS_KEPT)

@@ -102,12 +102,11 @@ class SqlOutcomes:
     def failures(self, agent: str, *, limit: int) -> list[Failure]:
         """Give the last failures that no later outcome corrected, newest first, one per trace."""
         failures = tables.failures
-        latest = _latest_known()
-        newest = sa.select(sa.func.max(failures.c.seq)).where(failures.c.agent == agent).group_by(failures.c.trace_id)
+        later = failures.alias()
+        again = sa.exists().where(later.c.trace_id == failures.c.trace_id, later.c.seq > failures.c.seq)
         query = (
             sa.select(failures)
-            .join(latest, latest.c.trace_id == failures.c.trace_id)
-            .where(failures.c.agent == agent, latest.c.verdict == "failure", failures.c.seq.in_(newest))
+            .where(failures.c.agent == agent, _known_verdict(failures.c.trace_id) == "failure", ~again)
             .order_by(failures.c.seq.desc())
             .limit(limit)
         )
@@ -115,11 +114,10 @@ class SqlOutcomes:
 
     def labelled(self, agent: str, *, version: int | None = None) -> Verdicts:
         """Count traces by the outcome that counts for them; unknown are those without one."""
-        traces, latest = tables.traces, _latest_known()
-        verdict = sa.func.coalesce(latest.c.verdict, "unknown")
+        traces = tables.traces
+        verdict = sa.func.coalesce(_known_verdict(traces.c.id), "unknown")
         query = (
             sa.select(verdict.label("verdict"), sa.func.count().label("n"))
-            .select_from(traces.outerjoin(latest, latest.c.trace_id == traces.c.id))
             .where(traces.c.agent == agent, sa.true() if version is None else traces.c.version == version)
             .group_by(verdict)
         )
@@ -129,13 +127,11 @@ class SqlOutcomes:
 _OUTCOME = ("trace_id", "verdict", "score", "expected", "feedback", "source", "at")
 
 
-def _latest_known() -> sa.Subquery:
-    """The outcome that counts for each trace: the last one that is not unknown."""
+def _known_verdict(trace_id: sa.ColumnElement[str]) -> sa.ScalarSelect[str]:
+    """The outcome that counts for a trace: the last one that is not unknown; one step down an index."""
     table = tables.outcomes
-    last = (
-        sa.select(sa.func.max(table.c.seq)).where(table.c.verdict != "unknown").group_by(table.c.trace_id)
-    )  # fmt: skip
-    return sa.select(table.c.trace_id, table.c.verdict).where(table.c.seq.in_(last)).subquery()
+    known = sa.select(table.c.verdict).where(table.c.trace_id == trace_id, table.c.verdict != "unknown")
+    return known.order_by(table.c.seq.desc()).limit(1).scalar_subquery()
 
 
 def _row(trace: Trace) -> dict[str, Any]:
