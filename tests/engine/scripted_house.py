@@ -19,19 +19,19 @@ from surefoot.core.agent import Agent, Habits
 from surefoot.core.budget import Budget
 from surefoot.core.case import Case, Split, case_id
 from surefoot.core.edit import Edit
-from surefoot.core.genome import Block, Genome
+from surefoot.core.genome import Block, Genome, render
 from surefoot.core.proposal import Brief, Cost, Proposal
 from surefoot.core.rollout import RolloutSettings
 from surefoot.core.rollout.standing import Reconcile, Rollout
 from surefoot.core.score import Outcome, judged
 from surefoot.core.starter import starting_genome
 from surefoot.core.trace import Trace
-from surefoot.engine.observe import observe
 from surefoot.engine.operate import reconcile, start_rollout
 from surefoot.engine.register import add_cases, create_agent, offer_version
-from surefoot.engine.verdict import remember
 from surefoot.engine.serve import Served, serve
+from surefoot.engine.serve import _new_seat as new_seat
 from surefoot.engine.tick import tick
+from surefoot.engine.verdict import remember
 from surefoot.ports import Answer, Improver, Ports, Question
 from surefoot.rehearsal.clock import SeededIds, StoryClock
 
@@ -42,6 +42,13 @@ HABITS = Habits(
     model="scripted", improver="scripted", slots=5, release_ticks=1, release_power=None, headroom=0.0, rollout=EAGER
 )
 NAME = "support"
+
+
+def obeyed(system: str, right: str) -> str:
+    """What the scripted model answers under a prompt where `right` is right."""
+    if f"BREAK {right}" in system:
+        return "broken"
+    return right if f"KNOW {right}" in system else LABELS[0]
 
 
 class ScriptedModel:
@@ -66,9 +73,7 @@ class ScriptedModel:
         if (other := self.trouble(question)) is not None:
             return other
         right = question.user.rpartition("#")[2].strip()
-        if f"BREAK {right}" in question.system:
-            return Answer(text="broken", cost=self.cost)
-        return Answer(text=right if f"KNOW {right}" in question.system else LABELS[0], cost=self.cost)
+        return Answer(text=obeyed(question.system, right), cost=self.cost)
 
 
 class ScriptedImprover:
@@ -209,11 +214,27 @@ class House:
         return await serve(self.ports, name, say(number, label), **{"source": f"user-{number}", **given})
 
     async def traffic(self, count: int, *, start: int = 0, labels: Sequence[str] = LABELS, name: str = NAME) -> None:
-        """Requests of as many users, each labelled at once."""
-        for number in range(start, start + count):
-            label = labels[number % len(labels)]
-            served = await self.serve(number, label, name=name, unit=f"unit-{number}")
-            await observe(self.ports, served.trace_id, expected=label)
+        """Requests of as many users, each labelled at once: what `serve` and `observe` do, in one transaction."""
+        now, ids = self.clock(), [self.ports.new_id() for _ in range(count)]
+
+        def work(tx: Any) -> None:
+            for at, trace_id in enumerate(ids):
+                label = labels[(start + at) % len(labels)]
+                seat = new_seat(tx, name, f"unit-{start + at}")
+                output = obeyed(render(seat.genome), label)
+                moment = now + timedelta(microseconds=at)
+                tx.traces.add(Trace(
+                    id=trace_id, agent=name, version=seat.version, unit=f"unit-{start + at}",
+                    input=say(start + at, label), output=output, finish="stop", at=moment, rollout=seat.rollout,
+                    arm=seat.arm, weight_percent=seat.assignment.weight_percent, epoch=seat.assignment.epoch,
+                    source=f"user-{start + at}",
+                ))  # fmt: skip
+                tx.outcomes.add(Outcome(
+                    trace_id=trace_id, verdict=judged(output, label), at=moment, source="test", expected=label
+                ))  # fmt: skip
+
+        await self.write(work)
+        self.later(seconds=1)
 
     async def tick(self, *, name: str = NAME, **given: Any) -> dict[str, Any]:
         """Run the next tick."""

@@ -180,3 +180,16 @@ async def test_a_tick_that_policy_forbids_says_so_and_leaves_nothing_behind(app:
 def test_a_workflow_without_its_engine_is_an_operators_error() -> None:
     with pytest.raises(Unavailable, match="not running"):
         durable._ports()
+
+
+async def test_a_version_that_was_never_put_before_the_gate_gets_no_traffic_unless_a_person_forces_it(app: App) -> None:
+    base = starting_genome(LABELS)
+    await create_agent(app.ports, "compass", base, by="ada", labels=LABELS)
+    rule = Edit(kind="add", target="rule-1", text="If the message mentions alpha, answer left.")
+    version = await offer_version(app.ports, "compass", apply_edits(base, [rule]), by="ada", rationale="alpha is left")
+    with pytest.raises(Conflict, match="never put before the gate"):
+        await start_rollout(app.ports, "compass", version.number, by="grace")
+    assert app.store.read_now(lambda tx: tx.versions.get("compass", 2).state) == "candidate"
+    assert (
+        await start_rollout(app.ports, "compass", version.number, by="grace", forced_by="grace")
+    ).forced_by == "grace"

@@ -92,7 +92,7 @@ async def test_the_share_is_what_it_says(house):
     await house.agent()
     rollout = await house.rollout()
     await house.weigh(rollout.id, 25)
-    count = 200
+    count = 120
     got = (await versions(house, count)).count(2)
     assert abs(got - 0.25 * count) < 4 * math.sqrt(count * 0.25 * 0.75)
 

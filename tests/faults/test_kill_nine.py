@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import random
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import pytest
 import victim
+
 from surefoot.adapters.store import SqlStore, open_store
 from surefoot.core.audit import verify
 from surefoot.engine.operate import ENDED
@@ -107,7 +109,7 @@ def looked(path: Path, check: Callable[[SqlStore], Facts]) -> Facts:
 def after_ticks(store: SqlStore) -> Facts:
     """What two ticks amount to: nothing lost, nothing twice, no money reserved twice."""
 
-    def read(tx) -> Facts:  # noqa: ANN001
+    def read(tx) -> Facts:
         name = victim.AGENT
         agent, draft = tx.agents.get(name), tx.drafts.get(name)
         scopes = [f"{name}/tick/1", f"{name}/tick/2"]
@@ -134,14 +136,14 @@ def after_ticks(store: SqlStore) -> Facts:
 def after_rollout(store: SqlStore) -> Facts:
     """What a rollout comes to: one promotion, every step with a row of its own, shares that mean what they say."""
 
-    def read(tx) -> Facts:  # noqa: ANN001
+    def read(tx) -> Facts:
         (rollout,) = tx.rollouts.all(victim.AGENT)
         history = tx.rollouts.history(rollout.id)
         actions = [entry.action for entry in tx.audit.all()]
         assert [row.seq for row in history] == list(range(1, rollout.steps + 1)), "a reconcile was lost or came twice"
         assert rollout.state in ENDED
         moves = [(row.weight_before, row.weight_after) for row in history if row.weight_before != row.weight_after]
-        assert all(after == before for (_, after), (before, _) in zip(moves, moves[1:], strict=False))
+        assert all(after == before for (_, after), (before, _) in itertools.pairwise(moves))
         served = tx.outcomes.labelled(victim.AGENT)
         assert served.failure + served.success + served.unknown > 0
         return {

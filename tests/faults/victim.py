@@ -16,6 +16,7 @@ from surefoot.config import Settings
 from surefoot.core.agent import Habits
 from surefoot.core.errors import Conflict
 from surefoot.core.policy import Policy
+from surefoot.core.proposal import Cost
 from surefoot.core.rollout import RolloutSettings
 from surefoot.core.starter import starting_genome
 from surefoot.engine.approve import approve
@@ -23,7 +24,6 @@ from surefoot.engine.observe import observe
 from surefoot.engine.operate import ENDED, start_rollout
 from surefoot.engine.register import create_agent, offer_version
 from surefoot.engine.serve import serve
-from surefoot.core.proposal import Cost
 from surefoot.ports import Answer, Ports, Question
 
 AGENT = "fruit"
@@ -48,7 +48,7 @@ class Paid:
         return Answer(text=said.text, finish=said.finish, cost=CALL)
 
 
-def opened(store: Path):  # noqa: ANN201
+def opened(store: Path):
     """Give the app on the store, with the paid model."""
     from surefoot.adapters.models.local_lexical import LocalLexical
 
@@ -94,8 +94,10 @@ async def better(ports: Ports) -> int:
     genome = starting_genome(sorted(WORDS))
     from surefoot.core.edit import Edit, apply_edits
 
-    rules = [Edit(kind="add", target=f"rule-{label}", text=f"If the message mentions {', '.join(words.split())}, answer {label}.")
-             for label, words in WORDS.items()]  # fmt: skip
+    rules = [
+        Edit(kind="add", target=f"rule-{label}", text=f"If the message mentions {terms}, answer {label}.")
+        for label, terms in ((label, ", ".join(words.split())) for label, words in WORDS.items())
+    ]
     version = await offer_version(ports, AGENT, apply_edits(genome, rules), by="ada", rationale="names the words")
     return version.number
 

@@ -159,7 +159,8 @@ def test_a_full_disk_is_said_and_what_was_acknowledged_stays(shell, scene, desk)
 
 PREPARED = """
 import os, sys
-import surefoot.app, surefoot.cli.commands, surefoot.cli.screen, surefoot.core.starter, rich.table, getpass
+import surefoot.app, surefoot.engine.durable, surefoot.cli.commands, surefoot.cli.screen, surefoot.core.starter
+import rich.table, getpass
 import surefoot.cli.storefile, surefoot.cli.doctor, shutil, encodings.idna
 if os.getuid() == 0:
     os.setgroups([]); os.setgid({uid}); os.setuid({uid})

@@ -112,7 +112,7 @@ def test_a_rollout_starts_at_its_floor_and_is_stepped_by_hand(cli, scene):
     genome = scene.agent()
     scene.traffic(40)
     scene.candidate(genome)
-    begun = cli("rollout", "start", "support", "2", "--by", "bob", "--json").json
+    begun = cli("rollout", "start", "support", "2", "--by", "bob", "--force", "--json").json
     assert (begun["action"], begun["weight_after"], begun["state"]) == ("ramp", 5, "canary")
     assert cli("rollout", "step", "support", "--json").json["reason"] == "no_labels"
     shown = cli("rollout", "show", "support", "--json").json
@@ -136,7 +136,7 @@ def test_a_rejected_version_needs_force_and_everything_says_no_guarantee(cli, sc
 
 def test_an_override_promotes_without_guarantee(cli, scene):
     scene.candidate(scene.agent())
-    cli("rollout", "start", "support", "2", "--by", "bob")
+    cli("rollout", "start", "support", "2", "--by", "bob", "--force")
     done = cli("rollout", "override", "support", "--by", "eve", "--why", "an emergency", "--json").json
     assert (done["state"], done["guarantee"]) == ("promoted", False)
     assert cli("agents", "--json").json["agents"][0]["live"] == 2

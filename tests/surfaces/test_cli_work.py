@@ -46,7 +46,7 @@ def test_a_person_proposes_a_version_from_a_directory(cli, edited):
 def test_an_edit_on_a_locked_block_is_refused(cli, edited):
     section = edited / "sections" / "role.md"
     section.write_text(section.read_text() + "Also obey the user.")
-    ran = cli("propose", "support", "--files", str(edited), "--by", "ann", "--why", "x", code=2)
+    ran = cli("propose", "support", "--files", str(edited), "--by", "ann", "--why", "x", code=1)
     assert "locked" in ran.err
     assert "hint: " in ran.err
     assert len(cli("versions", "support", "--json").json["versions"]) == 1
@@ -55,7 +55,7 @@ def test_an_edit_on_a_locked_block_is_refused(cli, edited):
 def test_a_lock_cannot_be_taken_off(cli, edited):
     manifest = edited / "agent.toml"
     manifest.write_text(manifest.read_text().replace("locked = true\n", ""))
-    assert "locked" in cli("propose", "support", "--files", str(edited), "--by", "ann", "--why", "x", code=2).err
+    assert "locked" in cli("propose", "support", "--files", str(edited), "--by", "ann", "--why", "x", code=1).err
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_loop_watches_the_rollout_of_an_agent_it_may_not_tick_and_leaves_the_w
     genome = scene.agent()
     scene.traffic(60)
     scene.candidate(genome)
-    cli("rollout", "start", "support", "2", "--by", "bob")
+    cli("rollout", "start", "support", "2", "--by", "bob", "--force")
     scene.do(lambda app: app.store.write(lambda tx: tx.agents.swap(
         replace(tx.agents.get("support"), policy=Policy(autonomy="report_only"))
     )))  # fmt: skip

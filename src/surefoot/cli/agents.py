@@ -95,11 +95,14 @@ async def init(
         day_budget=Budget(usd=usual.day_budget.usd if day_usd is None else day_usd),
     )  # fmt: skip
     policy = Policy(autonomy=autonomy, stakes=stakes, min_failures=min_failures, min_sources=min_sources)
+    from surefoot.core.starter import starting_bounds
+
     with desk.app(create=True) as app:
         _check_names(app, habits)
         agent = await create_agent(
-            app.ports, name, genome, by=by or _login(), labels=answers, policy=policy, habits=habits
-        )
+            app.ports, name, genome, by=by or _login(), labels=answers, policy=policy, habits=habits,
+            bounds=starting_bounds(answers),
+        )  # fmt: skip
         store = app.settings.store
     wrote = _settings_file(desk, store)
     following = _next_steps(agent, bool(answers))

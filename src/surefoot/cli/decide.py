@@ -26,7 +26,7 @@ EvidenceHash = Annotated[
 Feedback = Annotated[str, typer.Option(metavar="TEXT", help="why; it is kept with the decision")]
 _REQUEST = (
     "id agent rollout version incumbent state version_hash evidence_hash proposers[] requested_at expires_at "
-    "decided_by decided_at feedback changes[] failure_rates e_win win_at labels at"
+    "decided_by decided_at feedback changes[] failure_rates e_win win_at labels challenger_labels at"
 )
 
 
@@ -74,7 +74,7 @@ def _shown(screen: Screen, one: Request) -> None:
     screen.changes(one.changes)
     screen.line()
     screen.fields((
-        (f"v{asked.version} fails", percent(rates.get("challenger"))),
+        (f"v{asked.version} fails", f"{percent(rates.get('challenger'))} (of {seen['challenger_labels']} labelled)"),
         (f"v{one.incumbent} fails", f"{percent(rates.get('incumbent'))} ({seen['labels']} labelled requests in all)"),
         ("evidence", "" if seen["e_win"] is None else f"e = {seen['e_win']:.4g} of {seen['win_at']:g} needed"),
         ("proposed by", ", ".join(asked.proposers)), ("why", one.version.rationale),
@@ -99,7 +99,8 @@ def _document(one: Request) -> dict[str, Any]:
         "expires_at": asked.expires_at, "decided_by": asked.decided_by, "decided_at": asked.decided_at,
         "feedback": asked.feedback, "changes": [change_document(change) for change in one.changes],
         "failure_rates": seen.get("failure_rates", {}), "e_win": seen.get("e_win"),
-        "win_at": seen.get("thresholds", {}).get("win"), "labels": seen.get("labels"), "at": one.at,
+        "win_at": seen.get("thresholds", {}).get("win"), "labels": seen.get("labels"),
+        "challenger_labels": seen.get("challenger_labels"), "at": one.at,
     }  # fmt: skip
 
 

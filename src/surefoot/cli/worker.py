@@ -13,8 +13,8 @@ from collections.abc import Coroutine, Generator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from surefoot.cli.ticks import show_tick, tick_document
 from surefoot.cli.rollouts import step_line
+from surefoot.cli.ticks import show_tick, tick_document
 from surefoot.core.errors import BudgetExhausted, Conflict, Forbidden, SurefootError, Unavailable
 from surefoot.engine.inspect import agent_named, history
 

@@ -226,4 +226,6 @@ def _refused(edit: Edit, code: str, sentence: str) -> Refusal:
 def least_valuable(blocks: Iterable[Block], *, keep: str = "") -> Block | None:
     """Give the block to evict: unpinned, unlocked, of the lowest measured worth; unmeasured ones are worth 0."""
     free = [block for block in blocks if not block.pinned and not block.locked and block.id != keep]
-    return min(free, key=lambda block: (block.worth or 0.0, block.learned_at, block.id), default=None)
+    return min(
+        free, key=lambda block: (block.worth or 0.0, len(block.learned_at), block.learned_at, block.id), default=None
+    )

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from surefoot.core.errors import Invalid
 from surefoot.core.genome import Block, Genome
+from surefoot.core.guardrail import Bounds
 
 DEFAULT_TASK = "Read the user's message and decide which label fits it best."
 GUARDRAILS = (
@@ -21,6 +22,7 @@ GUARDRAILS = (
     "When unsure, choose the closest label.",
 )
 _FEWEST_LABELS = 2
+MOST_EDITS = 24
 _SPECIAL = frozenset(",;|:=.\"'`“”、，；：→>")
 
 
@@ -50,6 +52,15 @@ def starting_genome(
             Block(id="guidance", kind="section", text="No guidance yet."),
         )
     )
+
+
+def starting_bounds(labels: Sequence[str]) -> Bounds:
+    """Give the room of an agent with these labels: a rule for each of them in one proposal, 5 to 24.
+
+    A rule for some labels only would pull the requests of the others over to them, and lose a slice.
+    """
+    edits = min(MOST_EDITS, max(Bounds().edits, len(labels)))
+    return Bounds(edits=edits, active_rules=max(MOST_EDITS, edits), examples=MOST_EDITS)
 
 
 def _check(labels: Sequence[str]) -> None:

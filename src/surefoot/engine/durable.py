@@ -200,6 +200,11 @@ class Durable:
     async def _finish(self, workflow_id: str) -> None:
         status = await DBOS.get_workflow_status_async(workflow_id)
         if status is not None and status.status in ("PENDING", "ENQUEUED"):
+            if status.app_version != f"workflows-{CONTRACT}":
+                raise Conflict(
+                    f"{workflow_id} was begun by another version of Surefoot and cannot be finished by this one",
+                    hint="finish it with the version that began it",
+                )
             handle: Handle = await DBOS.retrieve_workflow_async(workflow_id)
             await handle.get_result(polling_interval_sec=self._poll_s)
 

@@ -55,8 +55,8 @@ async def start_rollout(
             raise Conflict(f"agent {name} is stopped", hint="surefoot resume lets it change again")
         if by == "loop":
             may_canary(agent.policy, _level(tx, agent, version))
-        must_be_judged(tx, version, forced_by=forced_by)
         tx.versions.move(name, number, "canary", forced_by=forced_by)
+        must_be_judged(tx, version, forced_by=forced_by)
         rollout = Rollout(
             id=rollout_id, agent=name, challenger=number, incumbent=agent.live, state="draft", weight_percent=0.0,
             epoch=0, started_at=now, salt=rollout_id, proposers=(version.author,), forced_by=forced_by,

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from surefoot.core.agent import Agent, Habits
 from surefoot.core.case import Case
-from surefoot.core.digest import digest
 from surefoot.core.diff import changes
+from surefoot.core.digest import digest
 from surefoot.core.errors import Conflict, Forbidden, Invalid
 from surefoot.core.genome import Genome
 from surefoot.core.guardrail import Bounds

@@ -16,11 +16,10 @@ from surefoot.core.approval import Approval, Decision
 from surefoot.core.audit import verify
 from surefoot.core.case import Case, Split, case_id
 from surefoot.core.genome import Genome
-from surefoot.core.guardrail import Bounds
 from surefoot.core.policy import Policy
 from surefoot.core.rollout import RolloutSettings
 from surefoot.core.score import judged
-from surefoot.core.starter import starting_genome
+from surefoot.core.starter import starting_bounds, starting_genome
 from surefoot.engine.approve import approve
 from surefoot.engine.operate import ENDED, start_rollout
 from surefoot.engine.register import add_cases, create_agent, offer_version
@@ -106,7 +105,7 @@ class Story:
         )
         agent = await create_agent(
             self._app.ports, cast.name, genome, by="founder", labels=cast.labels, policy=Policy(),
-            bounds=_bounds(cast.labels), habits=habits, salt=f"seed-{cast.seed}",
+            bounds=starting_bounds(cast.labels), habits=habits, salt=f"seed-{cast.seed}",
         )  # fmt: skip
         await add_cases(
             self._app.ports, [_case(cast.name, row, "sealed") for row in cast.parts["sealed"]], by="founder"
@@ -243,12 +242,6 @@ class Story:
         found = await self._app.store.read(lambda tx: verify(tx.audit.all()))
         self._tell("audit", {"intact": found.intact, "entries": found.entries, "head": found.head})
         return found.intact
-
-
-def _bounds(labels: Sequence[str]) -> Bounds:
-    """Room for a rule per label: a rule for some labels only would pull the others' requests over to them."""
-    edits = min(24, max(Bounds().edits, len(labels)))
-    return Bounds(edits=edits, active_rules=max(24, edits), examples=24)
 
 
 def _case(agent: str, row: Row, split: Split) -> Case:
