@@ -49,8 +49,9 @@ def main() -> None:
         row = asyncio.run(told(seed))
         rows.append(row)
         gain = row["accuracy_after"] - row["accuracy_before"]
-        print(f"{seed:>4}  {row['accuracy_before']:6.1%}  {row['accuracy_after']:6.1%}  {gain:+6.1%}"
-              f"  {row['promoted']!s:>8}  {row['accepted']:>8}/{row['proposals']:<9}  {row['seconds']:7.1f}", flush=True)  # fmt: skip
+        line = f"{seed:>4}  {row['accuracy_before']:6.1%}  {row['accuracy_after']:6.1%}  {gain:+6.1%}"
+        line += f"  {row['promoted']!s:>8}  {row['accepted']:>8}/{row['proposals']:<9}  {row['seconds']:7.1f}"
+        print(line, flush=True)
     gains = [row["accuracy_after"] - row["accuracy_before"] for row in rows]
     error = statistics.stdev(gains) / math.sqrt(len(gains)) if len(gains) > 1 else float("nan")
     print(f"mean gain {statistics.mean(gains):+.3f} (standard error {error:.3f}), worst {min(gains):+.3f}")
