@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from surefoot.core.agent import Agent, Habits
     from surefoot.core.diff import Change
     from surefoot.core.genome import Genome
+    from surefoot.core.guardrail import Bounds
     from surefoot.core.version import Version
     from surefoot.engine.inspect import Overview
 
@@ -78,30 +79,18 @@ async def init(
 
     Give its labels, or a directory with agent.toml. Writes a surefoot.toml with comments where there is none.
     """
-    from dataclasses import replace
-
-    from surefoot.core.agent import Habits
-    from surefoot.core.budget import Budget
     from surefoot.core.policy import Policy
     from surefoot.engine.register import create_agent
 
     answers = tuple(label.strip() for label in labels.split(",") if label.strip())
     genome = _first_genome(answers, source, task)
-    usual = Habits()
-    habits = replace(
-        usual, model=model, improver=improver,
-        tick_budget=Budget(calls=usual.tick_budget.calls if tick_calls is None else tick_calls,
-                           usd=usual.tick_budget.usd if tick_usd is None else tick_usd),
-        day_budget=Budget(usd=usual.day_budget.usd if day_usd is None else day_usd),
-    )  # fmt: skip
+    habits = _habits(model, improver, tick_calls=tick_calls, tick_usd=tick_usd, day_usd=day_usd)
     policy = Policy(autonomy=autonomy, stakes=stakes, min_failures=min_failures, min_sources=min_sources)
-    from surefoot.core.starter import starting_bounds
-
     with desk.app(create=True) as app:
         _check_names(app, habits)
         agent = await create_agent(
             app.ports, name, genome, by=by or _login(), labels=answers, policy=policy, habits=habits,
-            bounds=starting_bounds(answers),
+            bounds=_bounds(answers),
         )  # fmt: skip
         store = app.settings.store
     wrote = _settings_file(desk, store)
@@ -120,6 +109,30 @@ async def init(
             screen.line(f"  {step}")
 
     desk.give(document, page)
+
+
+def _habits(
+    model: str, improver: str, *, tick_calls: int | None, tick_usd: float | None, day_usd: float | None
+) -> Habits:
+    """The usual habits with what was chosen on the command line."""
+    from dataclasses import replace
+
+    from surefoot.core.agent import Habits
+    from surefoot.core.budget import Budget
+
+    usual = Habits()
+    return replace(
+        usual, model=model, improver=improver,
+        tick_budget=Budget(calls=usual.tick_budget.calls if tick_calls is None else tick_calls,
+                           usd=usual.tick_budget.usd if tick_usd is None else tick_usd),
+        day_budget=Budget(usd=usual.day_budget.usd if day_usd is None else day_usd),
+    )  # fmt: skip
+
+
+def _bounds(labels: tuple[str, ...]) -> Bounds:
+    from surefoot.core.starter import starting_bounds
+
+    return starting_bounds(labels)
 
 
 def _first_genome(labels: tuple[str, ...], source: Path | None, task: str) -> Genome:

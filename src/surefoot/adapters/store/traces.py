@@ -25,7 +25,7 @@ class SqlTraces:
 
     def add(self, trace: Trace) -> None:
         """Append a trace."""
-        self._connection.execute(sa.insert(tables.traces).values(**_row(trace), cased=False))
+        self._connection.execute(sa.insert(tables.traces), _row(trace) | {"cased": False})
 
     def get(self, trace_id: str) -> Trace:
         """Give a trace; NotFound if nobody recorded it."""
@@ -83,14 +83,14 @@ class SqlOutcomes:
 
     def add(self, outcome: Outcome) -> None:
         """Append an outcome, and a failure if it is one."""
-        self._connection.execute(sa.insert(tables.outcomes).values(**{n: getattr(outcome, n) for n in _OUTCOME}))
+        self._connection.execute(sa.insert(tables.outcomes), {n: getattr(outcome, n) for n in _OUTCOME})
         if outcome.verdict == "failure":
             trace = SqlTraces(self._connection).get(outcome.trace_id)
-            self._connection.execute(sa.insert(tables.failures).values(
-                agent=trace.agent, version=trace.version, trace_id=trace.id, input=trace.input,
-                predicted=normal(trace.output), expected=outcome.expected.strip(), source=trace.source,
-                slices=dict(trace.slices), at=outcome.at,
-            ))  # fmt: skip
+            self._connection.execute(sa.insert(tables.failures), {
+                "agent": trace.agent, "version": trace.version, "trace_id": trace.id, "input": trace.input,
+                "predicted": normal(trace.output), "expected": outcome.expected.strip(), "source": trace.source,
+                "slices": dict(trace.slices), "at": outcome.at,
+            })  # fmt: skip
 
     def of(self, trace_id: str) -> list[Outcome]:
         """Give all outcomes of a trace in the order of their arrival."""
