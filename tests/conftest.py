@@ -34,7 +34,9 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["HOME"] = home
     # On shared cores a deadline measures the neighbours; in CI the same examples every time.
     hypothesis.settings.register_profile("house", deadline=None, derandomize="CI" in os.environ, print_blob=True)
-    hypothesis.settings.load_profile("house")
+    # make check asks for a quick look; make test takes the full one.
+    hypothesis.settings.register_profile("quick", hypothesis.settings.get_profile("house"), max_examples=15)
+    hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
 
 
 class NetworkClosed(RuntimeError):

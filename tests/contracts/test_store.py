@@ -27,7 +27,8 @@ from surefoot.core.budget import Budget
 from surefoot.core.case import Case, case_id
 from surefoot.core.draft import Accepted, Draft
 from surefoot.core.edit import Edit
-from surefoot.core.errors import Conflict, NotFound
+from surefoot.core.errors import Conflict, Invalid, NotFound
+from surefoot.core.evidence.rollout import Stratum
 from surefoot.core.genome import Block, Genome
 from surefoot.core.lesson import Lesson
 from surefoot.core.policy import Policy
@@ -95,10 +96,10 @@ def version(number: int = 1, text: str = "Be kind.", name: str = "support", **mo
     })  # fmt: skip
 
 
-def trace(trace_id: str = "t1", at: float = 0, name: str = "support", **more: Any) -> Trace:
+def trace(trace_id: str = "t1", at: float | datetime = 0, name: str = "support", **more: Any) -> Trace:
     return Trace(**{
         "id": trace_id, "agent": name, "version": 1, "unit": "u", "input": "hello", "output": " Billing ",
-        "finish": "stop", "at": moment(at), "source": "ann", **more,
+        "finish": "stop", "at": at if isinstance(at, datetime) else moment(at), "source": "ann", **more,
     })  # fmt: skip
 
 
@@ -137,7 +138,7 @@ def read(store: Any, work: Callable[[Any], Any]) -> Any:
     return store.read_now(work)
 
 
-# Transactions ----------------------------------------------------------------------------------------------------------
+# Transactions -------------------------------------------------------------------------------------------------------
 
 
 def test_what_was_written_is_there_for_everybody_and_after_a_restart(opener):
@@ -245,7 +246,7 @@ def test_processes_that_write_at_once_lose_nothing_and_keep_one_chain(tmp_path):
     store.close()
 
 
-# Agents and versions ---------------------------------------------------------------------------------------------------
+# Agents and versions ------------------------------------------------------------------------------------------------
 
 
 def test_an_agent_comes_back_as_it_was_with_every_setting(store):
@@ -316,7 +317,7 @@ def test_the_lineage_keeps_its_order_and_its_words(store):
 def test_versions_are_immutable(store):
     write(store, lambda tx: tx.versions.add(version(), genome()))
     for again, text in ((version(1, "other"), "other"), (version(2), "Be kind.")):
-        with pytest.raises(Conflict, match="immutable|this very genome"):
+        with pytest.raises(Conflict, match=r"this very genome"):
             write(store, lambda tx, v=again, t=text: tx.versions.add(v, genome(t)))
     assert read(store, lambda tx: tx.versions.all("support")) == [version()]
     write(store, lambda tx: tx.versions.add(version(name="other"), genome()))
@@ -326,7 +327,8 @@ def test_versions_are_immutable(store):
 def test_a_genome_comes_back_byte_for_byte_and_is_kept_once(store):
     rich = Genome((
         Block(id="role", kind="section", text=ODD, locked=True, pinned=True),
-        Block(id="r.1", kind="rule", text="x", applies_to=(("tenant", "ä"),), evidence=("c1",), learned_at="tick-1", worth=0.1),
+        Block(id="r.1", kind="rule", text="x", applies_to=(("tenant", "ä"),), evidence=("c1",), learned_at="tick-1",
+              worth=0.1),
         Block(id="e", kind="example", text="in", answer="out"), Block(id="p", kind="param", text="1e-7"),
     ))  # fmt: skip
     first = write(store, lambda tx: tx.versions.keep(rich))
@@ -363,7 +365,7 @@ def test_a_version_moves_along_its_arrows_only(store):
         write(store, lambda tx: tx.versions.move("support", 7, "canary"))
 
 
-# Traffic ---------------------------------------------------------------------------------------------------------------
+# Traffic ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_trace_comes_back_to_the_microsecond_in_any_script_and_zone(store):
@@ -378,6 +380,14 @@ def test_a_trace_comes_back_to_the_microsecond_in_any_script_and_zone(store):
     assert back.at.utcoffset() == timedelta(0)
     with pytest.raises(NotFound, match="'t2'"):
         read(store, lambda tx: tx.traces.get("t2"))
+
+
+def test_text_that_utf8_cannot_carry_is_refused_in_words(store):
+    with pytest.raises(Invalid, match="no valid Unicode"):
+        write(store, lambda tx: tx.traces.add(trace(input="broken \ud800")))
+    with pytest.raises(Invalid, match=r"udcff"):
+        write(store, lambda tx: tx.audit.append(at=NOW, actor="\udcff", action="x", subject="x", payload={}))
+    assert read(store, lambda tx: tx.audit.all()) == []
 
 
 def test_a_trace_is_never_written_over(store):
@@ -453,41 +463,36 @@ def test_a_failure_for_no_trace_is_refused_and_leaves_no_outcome(store):
     assert read(store, lambda tx: tx.outcomes.of("ghost")) == []
 
 
+class UndoneError(Exception):
+    """Ends a write so that nothing of it is kept: one store serves many examples."""
+
+
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["success", "failure", "unknown"])), max_size=14),
     st.integers(1, 4),
 )
-def test_the_last_known_outcome_counts_whatever_came_in_whatever_order(tmp_path_factory, said, limit):
-    store = open_store(tmp_path_factory.mktemp("outcomes") / "s.db")
-    try:
+def test_the_last_known_outcome_counts_whatever_came_in_whatever_order(one, said, limit):
+    def failed_at(number: int) -> int:
+        return max(at for at, (who, verdict) in enumerate(said) if who == number and verdict == "failure")
 
-        def work(tx):
-            for number in range(4):
-                tx.traces.add(trace(f"t{number}"))
-            for at, (number, verdict) in enumerate(said):
-                tx.outcomes.add(outcome(f"t{number}", verdict, at))
-
-        write(store, work)
-        counts: dict[int, Outcome | None] = {
-            number: settled(read(store, lambda tx, n=number: tx.outcomes.of(f"t{n}"))) for number in range(4)
-        }
-        last_failed = {
-            number: max(
-                (at for at, (who, verdict) in enumerate(said) if who == number and verdict == "failure"), default=-1
-            )
-            for number in range(4)
-        }
-        standing = [n for n, found in counts.items() if found is not None and found.verdict == "failure"]
-        wanted = [f"t{n}" for n in sorted(standing, key=lambda n: -last_failed[n])]
-        got = [one.trace_id for one in read(store, lambda tx: tx.outcomes.failures("support", limit=limit))]
-        assert got == wanted[:limit]
-        verdicts = [found.verdict if found is not None else "unknown" for found in counts.values()]
-        assert read(store, lambda tx: tx.outcomes.labelled("support")) == Verdicts(
+    def work(tx):
+        for number in range(4):
+            tx.traces.add(trace(f"t{number}"))
+        for at, (number, verdict) in enumerate(said):
+            tx.outcomes.add(outcome(f"t{number}", verdict, at))
+        counts = [settled(tx.outcomes.of(f"t{number}")) for number in range(4)]
+        verdicts = ["unknown" if found is None else found.verdict for found in counts]
+        standing = [number for number, verdict in enumerate(verdicts) if verdict == "failure"]
+        wanted = [f"t{number}" for number in sorted(standing, key=failed_at, reverse=True)]
+        assert [found.trace_id for found in tx.outcomes.failures("support", limit=limit)] == wanted[:limit]
+        assert tx.outcomes.labelled("support") == Verdicts(
             success=verdicts.count("success"), failure=verdicts.count("failure"), unknown=verdicts.count("unknown")
         )
-    finally:
-        store.close()
+        raise UndoneError
+
+    with pytest.raises(UndoneError):
+        write(one, work)
 
 
 def test_failures_and_counts_are_an_agent_s_own_and_a_version_s_own(store):
@@ -507,7 +512,7 @@ def test_failures_and_counts_are_an_agent_s_own_and_a_version_s_own(store):
     assert read(store, lambda tx: tx.outcomes.labelled("nobody")) == Verdicts()
 
 
-# Cases, scores, backlog ------------------------------------------------------------------------------------------------
+# Cases, scores, backlog ---------------------------------------------------------------------------------------------
 
 
 def test_a_case_that_is_there_stays_as_it_is_and_new_ones_are_counted(store):
@@ -558,7 +563,8 @@ def test_a_lever_is_replaced_whole_and_its_log_only_grows(store):
 def test_a_proposal_comes_back_with_every_edit_and_takes_its_verdict(store):
     edit = Edit(kind="add", target="r", text=ODD, applies_to=(("a", "b"),), evidence=("c1", "c2"), gap="g")
     filed = Filed(
-        id="P-1", agent="support", tick=1, lever="L-1", on=1, state="proposed", at=NOW, evidence={"drift": 0.1, "x": [1]},
+        id="P-1", agent="support", tick=1, lever="L-1", on=1, state="proposed", at=NOW,
+        evidence={"drift": 0.1, "x": [1]},
         proposal=Proposal(improver="i", edits=(edit,), rationale="r", cost=Cost(calls=1, tokens=2, usd=0.3)),
     )  # fmt: skip
     write(store, lambda tx: tx.proposals.put(filed))
@@ -612,7 +618,7 @@ def test_lessons_are_appended(store):
     assert read(store, lambda tx: tx.lessons.all("other")) == []
 
 
-# Rollouts --------------------------------------------------------------------------------------------------------------
+# Rollouts -----------------------------------------------------------------------------------------------------------
 
 
 def test_an_agent_has_one_active_rollout_and_may_have_many_that_ended(store):
@@ -633,7 +639,7 @@ def test_an_ended_rollout_cannot_come_back_beside_an_active_one(store):
     write(store, lambda tx: tx.rollouts.add(rollout(state="rolled_back")))
     write(store, lambda tx: tx.rollouts.add(rollout("r2")))
     old = read(store, lambda tx: tx.rollouts.get("r1"))
-    with pytest.raises(Exception, match="UNIQUE|already"):
+    with pytest.raises(Exception, match="rollouts"):
         write(store, lambda tx: tx.rollouts.swap(replace(old, state="canary")))
     assert read(store, lambda tx: tx.rollouts.active("support")).id == "r2"
 
@@ -659,17 +665,17 @@ def seen(
 
 
 def counted(store: Any) -> list[tuple[int, float, int, int, int, int]]:
+    return as_counts(read(store, lambda tx: tx.rollouts.strata("r1")))
+
+
+def as_counts(strata: list[Stratum]) -> list[tuple[int, float, int, int, int, int]]:
     return [
         (
-            s.epoch,
-            s.weight_percent,
-            s.challenger_failures,
-            s.challenger_successes,
-            s.incumbent_failures,
-            s.incumbent_successes,
+            one.epoch, one.weight_percent, one.challenger_failures, one.challenger_successes, one.incumbent_failures,
+            one.incumbent_successes,
         )
-        for s in read(store, lambda tx: tx.rollouts.strata("r1"))
-    ]
+        for one in strata
+    ]  # fmt: skip
 
 
 def test_one_label_a_unit_counts_that_of_its_earliest_labelled_request(store):
@@ -720,30 +726,20 @@ def test_a_unit_counts_for_the_arm_and_epoch_of_its_pin(store):
     assert counted(store) == [(1, 5.0, 0, 1, 0, 0)]
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.tuples(st.integers(0, 4), st.integers(0, 2), st.sampled_from(["success", "failure", "unknown"])), max_size=16
     )
 )
-def test_counting_in_the_database_agrees_with_counting_by_hand(tmp_path_factory, said):
-    store = open_store(tmp_path_factory.mktemp("strata") / "s.db")
-    try:
-
-        def work(tx):
-            for unit in range(5):
-                for request in range(3):
-                    seen(
-                        tx,
-                        f"{unit}-{request}",
-                        f"u{unit}",
-                        request * 10 + unit,
-                        "challenger" if unit % 2 else "incumbent",
-                    )
-            for unit, request, verdict in said:
-                tx.outcomes.add(outcome(f"{unit}-{request}", verdict))
-
-        write(store, work)
+def test_counting_in_the_database_agrees_with_counting_by_hand(one, said):
+    def work(tx):
+        for unit in range(5):
+            arm = "challenger" if unit % 2 else "incumbent"
+            for request in range(3):
+                seen(tx, f"{unit}-{request}", f"u{unit}", request * 10 + unit, arm)
+        for unit, request, verdict in said:
+            tx.outcomes.add(outcome(f"{unit}-{request}", verdict))
         tally = {"challenger": [0, 0], "incumbent": [0, 0]}
         for unit in range(5):
             for request in range(3):
@@ -752,9 +748,11 @@ def test_counting_in_the_database_agrees_with_counting_by_hand(tmp_path_factory,
                     tally["challenger" if unit % 2 else "incumbent"][known[-1] == "success"] += 1
                     break
         wanted = (1, 5.0, *tally["challenger"], *tally["incumbent"])
-        assert counted(store) == ([wanted] if any(wanted[2:]) else [])
-    finally:
-        store.close()
+        assert as_counts(tx.rollouts.strata("r1")) == ([wanted] if any(wanted[2:]) else [])
+        raise UndoneError
+
+    with pytest.raises(UndoneError):
+        write(one, work)
 
 
 def test_violations_and_reconciles_are_appended(store):
@@ -784,7 +782,7 @@ def test_a_request_is_decided_over_the_state_it_was_read_in(store):
         read(store, lambda tx: tx.approvals.get("a9"))
 
 
-# Money, marks, executors -----------------------------------------------------------------------------------------------
+# Money, marks, executors --------------------------------------------------------------------------------------------
 
 
 def test_money_is_reserved_once_a_key_and_settled_to_what_it_cost(store):
@@ -850,13 +848,14 @@ def test_a_dead_executor_is_claimed_by_one_who_comes(opener):
     assert write(stores[0], lambda tx: tx.executors.claim(lambda name, pid, at: True)) == ["e2"]
 
 
-# The audit record ------------------------------------------------------------------------------------------------------
+# The audit record ---------------------------------------------------------------------------------------------------
 
 
 def fill(store: Any, count: int = 6) -> None:
     for number in range(count):
         write(store, lambda tx, n=number: tx.audit.append(
-            at=moment(n), actor=ODD, action=f"action {n}", subject="s", payload={"n": n, "x": [1.5, 1e300, None, {"ä": ODD}]}
+            at=moment(n), actor=ODD, action=f"action {n}", subject="s",
+            payload={"n": n, "x": [1.5, 1e300, None, {"ä": ODD}]},
         ))  # fmt: skip
 
 
@@ -904,7 +903,8 @@ TAMPERED = {
     "two exchanged": "UPDATE audit SET seq = CASE seq WHEN 3 THEN -4 WHEN 4 THEN -3 END WHERE seq IN (3, 4);"
     "UPDATE audit SET seq = -seq WHERE seq < 0",
     "a hole that was closed": "DELETE FROM audit WHERE seq = 3; UPDATE audit SET seq = seq - 1 WHERE seq > 3",
-    "one more": "INSERT INTO audit SELECT 7, at, actor, 'forged', subject, payload, digest, digest FROM audit WHERE seq = 6",
+    "one more": "INSERT INTO audit SELECT 7, at, actor, 'forged', subject, payload, digest, digest FROM audit"
+    " WHERE seq = 6",
     "rewritten but for the head": "UPDATE audit SET previous = '0', digest = '0' WHERE seq = 3",
 }
 

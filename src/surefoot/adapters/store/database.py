@@ -20,7 +20,7 @@ from sqlalchemy import event, exc
 
 from surefoot.adapters.store import schema
 from surefoot.adapters.store.transaction import SqlTx
-from surefoot.core.errors import SurefootError, Unavailable
+from surefoot.core.errors import Invalid, SurefootError, Unavailable
 
 T = TypeVar("T")
 Durability = Literal["normal", "full"]
@@ -92,6 +92,11 @@ def told(path: str | Path) -> Generator[None]:
         yield
     except SurefootError:
         raise
+    except UnicodeEncodeError as error:
+        raise Invalid(
+            f"{error.object[error.start : error.end]!a} is no valid Unicode and cannot be kept",
+            hint="leave out the broken characters",
+        ) from None
     except (exc.DBAPIError, sqlite3.Error) as error:
         message, hint = _words(str(getattr(error, "orig", error)))
         raise Unavailable(f"the store {path} {message}", hint=hint) from error
