@@ -22,7 +22,7 @@ test: dev-venv ## every fast test; SLOW=1 adds statistics and faults; ARGS="-k g
 	@$(bin)/python -m pytest $(slow) $(ARGS)
 
 check: dev-venv ## format, lint, types, import walls and the fast tests of core, in under a minute
-	@$(MAKE) -j2 types format lint walls fast
+	@$(MAKE) -j2 $(grouped) types format lint walls fast
 
 format: dev-venv ## is everything formatted? (make fmt repairs)
 	@$(bin)/ruff format --check --quiet --output-format=concise . || { echo "make fmt formats these"; exit 1; }

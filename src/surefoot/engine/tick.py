@@ -34,7 +34,7 @@ Facts = Mapping[str, Any]
 class Step(Protocol):
     """Carries a named step out and gives its JSON-shaped result, from memory if it was finished before."""
 
-    def __call__(self, name: str, work: Callable[[], Awaitable[dict[str, Any]]]) -> Awaitable[dict[str, Any]]: ...
+    def __call__(self, name: str, work: Callable[[], Awaitable[dict[str, Any]]], /) -> Awaitable[dict[str, Any]]: ...
 
 
 async def at_once(_name: str, work: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
