@@ -6,6 +6,10 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.status import Status
+
 from surefoot.cli.screen import console_on, visible
 
 SAMPLE = 2
@@ -17,13 +21,17 @@ class Narrator:
     def __init__(self, *, quiet: bool = False) -> None:
         self._console = console_on(sys.stdout)
         self._quiet = quiet
-        self._ticks = 0
-        self._asked_at = 0
+        self._shown: Status | Progress | None = None  # what moves on a terminal until the next event
 
     def __call__(self, name: str, facts: Mapping[str, Any]) -> None:
         """Tell one event; an event without words of its own passes in silence."""
+        if self._quiet:
+            return
+        if name != "progress" and self._shown is not None:
+            self._shown.stop()
+            self._shown = None
         tell = getattr(self, f"_{name.replace('-', '_')}", None)
-        if tell is not None and not self._quiet:
+        if tell is not None:
             tell(facts)
 
     def say(self, text: str, style: str = "") -> None:
@@ -38,6 +46,21 @@ class Narrator:
         """Print a heading."""
         self.say("")
         self.say(text, "bold")
+
+    def _busy(self, facts: Mapping[str, Any]) -> None:
+        if self._console.is_terminal:
+            self._shown = self._console.status(facts["text"])
+            self._shown.start()
+
+    def _progress(self, facts: Mapping[str, Any]) -> None:
+        if not self._console.is_terminal:
+            return
+        if self._shown is None:
+            self._shown = progress_on(self._console)
+            self._shown.add_task("requests", total=facts["of"])
+            self._shown.start()
+        if not isinstance(self._shown, Status):
+            self._shown.update(self._shown.task_ids[0], completed=facts["done"])
 
     def _begun(self, facts: Mapping[str, Any]) -> None:
         splits = ", ".join(f"{count} {split}" for split, count in facts["splits"].items())
@@ -123,6 +146,12 @@ class Narrator:
     def _audit(self, facts: Mapping[str, Any]) -> None:
         word = "intact" if facts["intact"] else "BROKEN"
         self.say(f"audit verify: {facts['entries']} entries, chain {word}, head {facts['head'][:16]}…")
+
+
+def progress_on(console: Console) -> Progress:
+    """Give a bar with a count and the time left, which goes when it is full."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True)
 
 
 def evidence_line(facts: Mapping[str, Any]) -> str:

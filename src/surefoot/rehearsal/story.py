@@ -136,7 +136,7 @@ class Story:
         """Let version 1 serve every row that is not held back; labels come late, some never."""
         rows = [row for split in LIVE for row in self._cast.parts[split]]
         self._tell("traffic", {"requests": len(rows)})
-        passed = await self._traffic.each(rows)
+        passed = await self._traffic.each(rows, lambda n: self._tell("progress", {"done": n, "of": len(rows)}))
         name = self._cast.name
         seen = await self._app.store.read(lambda tx: tx.outcomes.labelled(name))
         self._tell("served", {"requests": passed.requests, "labels": passed.labels, "failures": seen.failure,
@@ -166,6 +166,9 @@ class Story:
         """Run the ticks; gives the rollout that a release opened, if one passed."""
         for index in range(self._cast.ticks):
             self._clock.advance(self._clock() + timedelta(hours=1))
+            self._tell(
+                "busy", {"text": f"tick {index + 1} of {self._cast.ticks}: triage, improve, test on unseen cases …"}
+            )
             report = await self._worker.tick(self._cast.name, ask_release=index == self._cast.ticks - 1)
             self._last = report
             self._tell("tick", report)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -44,13 +44,17 @@ class Traffic:
         self._late: list[tuple[float, int, str, str]] = []
         self._count = 0
 
-    async def each(self, rows: Sequence[Row]) -> Passed:
-        """Let every row be asked once, in random order, then wait until the last label has come."""
+    async def each(self, rows: Sequence[Row], served: Callable[[int], None]) -> Passed:
+        """Let every row be asked once, in random order, then wait until the last label has come.
+
+        `served` hears after each request how many there were.
+        """
         order = list(rows)
         self._random.shuffle(order)
         labels = 0
-        for row in order:
+        for count, row in enumerate(order, start=1):
             labels += await self._request(row)
+            served(count)
         return Passed(requests=len(order), labels=labels + await self._arrive(float("inf")))
 
     async def stretch(self, rows: Sequence[Row], length: timedelta) -> Passed:
