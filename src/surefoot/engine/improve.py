@@ -7,7 +7,7 @@ judged before anything is run; and the proposal is kept whatever becomes of it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from surefoot.core.agent import Agent
 from surefoot.core.backlog import Gap, Lever
@@ -40,24 +40,27 @@ async def improve(ports: Ports, found: Triage, lever: Lever, *, tick: int, scope
     proposal_id = f"P-{agent.name}-{tick}"
     known = await ports.store.read(lambda tx: {filed.id: filed for filed in tx.proposals.all(agent.name)})
     base, held_out, tried = await ports.store.read(lambda tx: _surroundings(tx, agent))
-    filed, hold, cost = known.get(proposal_id), Hold(()), Cost()
+    filed = known.get(proposal_id)
     if filed is None:
         brief = await _brief(ports, found, gap, tried, scope)
         proposal, hold = await _asked(ports, agent, brief, scope)
-        cost = proposal.cost
-        filed = Filed(
+        judgement = judge(base, found.genome, proposal.edits, agent.bounds, held_out=held_out)
+        mine = Filed(
             id=proposal_id, agent=agent.name, tick=tick, lever=lever.id, on=agent.live, proposal=proposal,
-            state="proposed", at=ports.clock(),
+            state="proposed", at=ports.clock(), evidence=_findings(judgement),
         )  # fmt: skip
+        filed = await ports.store.write(lambda tx: _on_file(tx, mine, hold))
     judgement = judge(base, found.genome, filed.proposal.edits, agent.bounds, held_out=held_out)
-    filed = replace(filed, evidence={**filed.evidence, **_findings(judgement)})
-
-    def file(tx: Tx) -> None:  # with what it cost: a proposal that is paid for is never asked for again
-        settled(tx, hold, cost)
-        tx.proposals.put(filed)
-
-    await ports.store.write(file)
     return Written(filed=filed, judgement=judgement)
+
+
+def _on_file(tx: Tx, mine: Filed, hold: Hold) -> Filed:
+    """File a proposal with what it cost, so that it is never asked for again; one that is there already stands."""
+    settled(tx, hold, mine.proposal.cost)
+    known = {filed.id: filed for filed in tx.proposals.all(mine.agent)}
+    if mine.id not in known:
+        tx.proposals.put(mine)
+    return known.get(mine.id, mine)
 
 
 def _surroundings(tx: Tx, agent: Agent) -> tuple[Genome, frozenset[str], frozenset[str]]:

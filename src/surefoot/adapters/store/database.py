@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -75,7 +76,7 @@ def open_store(path: str | Path, *, durability: Durability = "normal", upgrade: 
     def connected(raw: sqlite3.Connection, _record: object) -> None:
         # The workflow engine shares these connections and counts on implicit transactions that lock at once.
         raw.isolation_level = "IMMEDIATE"
-        raw.execute("PRAGMA journal_mode=WAL")
+        _write_ahead(raw)
         raw.execute(f"PRAGMA synchronous={durability.upper()}")
         raw.execute("PRAGMA foreign_keys=ON")
 
@@ -83,6 +84,19 @@ def open_store(path: str | Path, *, durability: Durability = "normal", upgrade: 
     with told(path):
         schema.ensure(engine, upgrade=upgrade)
     return store
+
+
+def _write_ahead(raw: sqlite3.Connection) -> None:
+    """Switch to the write-ahead log; SQLite does not wait for others here, so we do."""
+    until = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            raw.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
 
 
 @contextmanager
