@@ -32,7 +32,8 @@ def register(group: typer.Typer) -> None:
     command(group, "list", keys=f"agent rollouts[]: {_ROLLOUT}")(list_rollouts)
     command(group, "show", keys=f"agent {_ROLLOUT} settings history[]: seq at action reason sentence weight_before "
             "weight_after evidence")(show)  # fmt: skip
-    for name, work in (("start", start), ("step", step), ("override", override), ("abort", abort)):
+    for name, work in (("start", start), ("step", step), ("accept", accept), ("override", override),
+                       ("abort", abort)):  # fmt: skip
         command(group, name, keys=_STEP)(work)  # pyright: ignore[reportArgumentType]
 
 
@@ -146,6 +147,25 @@ async def step(desk: Desk, agent: AgentName) -> None:
     with desk.app() as app:
         await agent_named(app.ports, agent)
         rollout = await _active(app, agent)
+        row = await carried_out(app, rollout.id)
+    _give_step(desk, agent, rollout, row)
+
+
+async def accept(
+    desk: Desk,
+    agent: AgentName,
+    names: Annotated[list[str], typer.Argument(metavar="NAME…", help="the slice or metric, such as label=refund")],
+    by: By,
+    why: Why = "",
+) -> None:
+    """Let the rollout go on although these watched slices or metrics look worse."""
+    from surefoot.engine.accept import accept_guards
+    from surefoot.engine.inspect import agent_named
+
+    with desk.app() as app:
+        await agent_named(app.ports, agent)
+        rollout = await _active(app, agent)
+        await accept_guards(app.ports, rollout.id, names, by=by, why=why)
         row = await carried_out(app, rollout.id)
     _give_step(desk, agent, rollout, row)
 

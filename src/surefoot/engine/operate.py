@@ -15,6 +15,7 @@ from surefoot.core.agent import Agent
 from surefoot.core.approval import DEFAULT_EXPIRY, Approval, state_at
 from surefoot.core.digest import digest
 from surefoot.core.errors import Conflict
+from surefoot.core.evidence.rollout import guard_evidence
 from surefoot.core.evidence.sampling import Assigned
 from surefoot.core.policy import ChangeLevel, level_between, may_canary
 from surefoot.core.rollout import RolloutFacts, RolloutSettings, Step, next_step
@@ -73,11 +74,13 @@ async def start_rollout(
 
 
 def _terms(tx: Tx, agent: Agent) -> RolloutSettings:
-    """The terms of a rollout: the defaults, with the incumbent's failure rate frozen as it is now."""
+    """The terms of a rollout: the agent's, with each label watched and the incumbent's failure rate frozen now."""
     seen = tx.outcomes.labelled(agent.name, version=agent.live)
     labels = seen.success + seen.failure
     rate = None if labels < 50 else min(0.98, max(0.005, seen.failure / labels))
-    return agent.habits.rollout if rate is None else replace(agent.habits.rollout, baseline_rate=rate)
+    terms = agent.habits.rollout
+    guards = terms.guards or tuple(f"label={label.lower()}" for label in agent.labels)
+    return replace(terms, guards=guards, baseline_rate=terms.baseline_rate if rate is None else rate)
 
 
 def _level(tx: Tx, agent: Agent, version: Version) -> ChangeLevel:
@@ -115,6 +118,7 @@ def _look(tx: Tx, rollout_id: str, now: datetime) -> Look:
         assigned=tuple(Assigned(epoch=e, weight_percent=w, challenger=c, incumbent=i)
                        for e, w, c, i in tx.rollouts.assigned(rollout_id)),
         zero_tolerance_events=tx.rollouts.violations(rollout_id),
+        guards=_guards(tx, rollout), accepted_guards=frozenset(rollout.accepted_guards),
         approval=None if approval is None else state_at(approval, now),
         approval_is_current=approval is not None and _current(approval, challenger),
         kill_switch=agent.stopped,
@@ -123,6 +127,14 @@ def _look(tx: Tx, rollout_id: str, now: datetime) -> Look:
         override_by=rollout.wished_by if rollout.wish == "promote" else "",
     )  # fmt: skip
     return Look(rollout=rollout, agent=agent, challenger=challenger, facts=facts, approval=approval)
+
+
+def _guards(tx: Tx, rollout: Rollout) -> dict[str, float]:
+    """Give the evidence against the challenger in each slice that is watched."""
+    if not rollout.settings.guards:
+        return {}
+    seen = tx.rollouts.slice_strata(rollout.id)
+    return {name: guard_evidence(seen.get(name, ())) for name in rollout.settings.guards}
 
 
 def _current(approval: Approval, challenger: Version) -> bool:
@@ -141,6 +153,7 @@ def _evidence(look: Look, step: Step) -> dict[str, object]:
         "labels": seen.labels, "challenger_labels": seen.challenger_labels, "fresh_labels": seen.fresh_labels,
         "labels_needed": seen.labels_needed, "thresholds": dict(seen.thresholds),
         "failure_rates": _rates(look.facts), "names": list(step.names),
+        "guards": {name: e for name, e in look.facts.guards.items() if e >= 1},
     }  # fmt: skip
 
 

@@ -162,8 +162,16 @@ class Rollouts(Protocol):
         """Labels by (weight epoch, arm, outcome), one per unit: that of its earliest labelled request."""
         ...
 
+    def slice_strata(self, rollout_id: str) -> Mapping[str, list[Stratum]]:
+        """The same for each slice that labelled units belong to, such as `label=billing` or `tenant=acme`."""
+        ...
+
     def assigned(self, rollout_id: str) -> list[tuple[int, float, int, int]]:
         """Units by epoch: (epoch, weight percent, challenger units, incumbent units)."""
+        ...
+
+    def miscounted(self, rollout_id: str) -> bool:
+        """Whether the running counts differ from the facts they were counted from."""
         ...
 
     def violations(self, rollout_id: str) -> int: ...

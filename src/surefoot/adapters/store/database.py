@@ -89,10 +89,10 @@ def open_store(path: str | Path, *, durability: Durability = "normal", upgrade: 
 def _write_ahead(raw: sqlite3.Connection) -> None:
     """Switch to the write-ahead log; SQLite does not wait for others here, so we do."""
     until = time.monotonic() + BUSY_TIMEOUT_S
-    while True:
+    switched = False
+    while not switched:
         try:
-            raw.execute("PRAGMA journal_mode=WAL")
-            return
+            switched = bool(raw.execute("PRAGMA journal_mode=WAL"))
         except sqlite3.OperationalError as error:
             if "locked" not in str(error) or time.monotonic() > until:
                 raise

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from surefoot.adapters.store import tables
+from surefoot.adapters.store import counts, tables
 from surefoot.adapters.store.codec import dump, load
 from surefoot.adapters.store.rows import insert_or_keep, swap
 from surefoot.core.errors import Conflict, NotFound
@@ -58,28 +58,22 @@ class SqlRollouts:
         return after
 
     def strata(self, rollout_id: str) -> list[Stratum]:
-        """Count labels by epoch, arm and outcome; one per unit, that of its earliest labelled request."""
-        cells: dict[tuple[int, float], dict[str, int]] = {}
-        for row in self._connection.execute(_LABELS, {"rollout": rollout_id}):
-            cell = cells.setdefault((row.epoch, row.weight_percent), {})
-            cell[f"{row.arm}_{'failures' if row.verdict == 'failure' else 'successes'}"] = row.n
-        return [Stratum(epoch=e, weight_percent=w, **counts) for (e, w), counts in sorted(cells.items())]
+        """Give labels by epoch, arm and outcome; one per unit, that of its earliest labelled request."""
+        return counts.strata(self._connection, rollout_id).get(counts.WHOLE, [])
+
+    def slice_strata(self, rollout_id: str) -> dict[str, list[Stratum]]:
+        """Give the same by slice, such as `label=billing`."""
+        found = counts.strata(self._connection, rollout_id)
+        return {name: rows for name, rows in found.items() if name != counts.WHOLE}
 
     def assigned(self, rollout_id: str) -> list[tuple[int, float, int, int]]:
-        """Count pinned units by epoch: (epoch, weight percent, challenger units, incumbent units)."""
-        table = tables.pins
-        query = (
-            sa.select(
-                table.c.epoch,
-                table.c.weight_percent,
-                sa.func.sum(sa.case((table.c.arm == "challenger", 1), else_=0)),
-                sa.func.sum(sa.case((table.c.arm == "challenger", 0), else_=1)),
-            )
-            .where(table.c.rollout == rollout_id)
-            .group_by(table.c.epoch, table.c.weight_percent)
-            .order_by(table.c.epoch)
-        )
-        return [(row[0], row[1], int(row[2]), int(row[3])) for row in self._connection.execute(query)]
+        """Give pinned units by epoch: (epoch, weight percent, challenger units, incumbent units)."""
+        return counts.assigned(self._connection, rollout_id)
+
+    def miscounted(self, rollout_id: str) -> bool:
+        """Whether the running counts differ from what traces, outcomes and pins say."""
+        kept = self.strata(rollout_id), self.assigned(rollout_id)
+        return kept != counts.recounted(self._connection, rollout_id)
 
     def violations(self, rollout_id: str) -> int:
         """Count zero-tolerance events of the challenger."""
@@ -105,23 +99,6 @@ class SqlRollouts:
 
 
 _CLOSED = frozenset({"promoted", "closed", "rolled_back", "inconclusive", "aborted"})
-
-# The label of a request is its latest known outcome; the label of a unit is that of its earliest labelled request.
-_LABELS = sa.text("""
-    WITH labelled AS (
-        SELECT t.unit AS unit, o.verdict AS verdict,
-               ROW_NUMBER() OVER (PARTITION BY t.unit ORDER BY t.at, t.id) AS nth
-        FROM traces t
-        JOIN outcomes o ON o.seq = (
-            SELECT MAX(x.seq) FROM outcomes x WHERE x.trace_id = t.id AND x.verdict <> 'unknown'
-        )
-        WHERE t.rollout = :rollout
-    )
-    SELECT p.epoch AS epoch, p.weight_percent AS weight_percent, p.arm AS arm, l.verdict AS verdict, COUNT(*) AS n
-    FROM labelled l JOIN pins p ON p.rollout = :rollout AND p.unit = l.unit
-    WHERE l.nth = 1
-    GROUP BY p.epoch, p.weight_percent, p.arm, l.verdict
-""")
 
 
 def _row(rollout: Rollout) -> dict[str, object]:

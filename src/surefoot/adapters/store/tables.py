@@ -254,3 +254,78 @@ executors = _table(
     _column("pid", sa.Integer),
     _column("seen_at", Instant),
 )
+# Running counts: what a rollout decides from, kept up to date by each write so that a reconcile reads a few rows.
+unit_labels = _table(
+    "unit_labels",
+    _column("rollout", _text, key=True),
+    _column("unit", _text, key=True),
+    _column("trace_id", _text),
+    _column("at", Instant),
+    _column("verdict", _text),
+    _column("slices", _document),
+)
+label_counts = _table(
+    "label_counts",
+    _column("rollout", _text, key=True),
+    _column("slice", _text, key=True),
+    _column("epoch", sa.Integer, key=True),
+    _column("arm", _text, key=True),
+    _column("verdict", _text, key=True),
+    _column("weight_percent", sa.Float),
+    _column("n", sa.Integer),
+)
+unit_counts = _table(
+    "unit_counts",
+    _column("rollout", _text, key=True),
+    _column("epoch", sa.Integer, key=True),
+    _column("arm", _text, key=True),
+    _column("weight_percent", sa.Float),
+    _column("n", sa.Integer),
+)
+metric_states = _table(
+    "metric_states",
+    _column("rollout", _text, key=True),
+    _column("metric", _text, key=True),
+    _column("document", _document),
+)
+pairs = _table(
+    "pairs",
+    _column("rollout", _text, key=True),
+    _column("case", _text, key=True),
+    _column("seq", sa.Integer),
+    _column("at", Instant),
+    _column("document", _document),
+)
+banked = _table(
+    "banked",
+    _column("agent", _text, key=True),
+    _column("window", _text, key=True),
+    _column("case", _text, key=True),
+    _column("seq", sa.Integer),
+    _column("version", sa.Integer),
+    _column("at", Instant),
+    _column("document", _document),
+    sa.Index(None, "agent", "case"),
+)
+incidents = _table(
+    "incidents",
+    _column("id", _text, key=True),
+    _column("agent", _text),
+    _column("kind", _text),
+    _column("state", _text),
+    _column("at", Instant),
+    _column("revision", sa.Integer),
+    _column("document", _document),
+    sa.Index(None, "agent", "at"),
+)
+notices = _table(
+    "notices",
+    _column("id", _text, key=True),
+    _column("state", _text),
+    _column("next_at", Instant),
+    _column("revision", sa.Integer),
+    _column("document", _document),
+    sa.Index(None, "state", "next_at"),
+)
+nonces = _table("nonces", _column("nonce", _text, key=True), _column("at", Instant))
+switches = _table("switches", _column("name", _text, key=True), _column("document", _document))

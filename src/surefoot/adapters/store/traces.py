@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from surefoot.adapters.store import tables
+from surefoot.adapters.store import counts, tables
 from surefoot.adapters.store.rows import insert_or_keep
 from surefoot.core.backlog import Failure
 from surefoot.core.errors import NotFound
@@ -44,7 +44,8 @@ class SqlTraces:
 
     def pin(self, pin: Pin) -> Pin:
         """Keep a pin unless the unit has one; give the one that stands."""
-        insert_or_keep(self._connection, tables.pins, [asdict(pin)])
+        if insert_or_keep(self._connection, tables.pins, [asdict(pin)]):
+            counts.drawn(self._connection, pin)
         return self.pinned(pin.rollout, pin.unit) or pin
 
     def uncased(self, agent: str, limit: int) -> list[tuple[Trace, Outcome]]:
@@ -84,8 +85,9 @@ class SqlOutcomes:
     def add(self, outcome: Outcome) -> None:
         """Append an outcome, and a failure if it is one."""
         self._connection.execute(sa.insert(tables.outcomes), {n: getattr(outcome, n) for n in _OUTCOME})
+        trace = SqlTraces(self._connection).get(outcome.trace_id)
+        counts.labelled(self._connection, trace, outcome)
         if outcome.verdict == "failure":
-            trace = SqlTraces(self._connection).get(outcome.trace_id)
             self._connection.execute(sa.insert(tables.failures), {
                 "agent": trace.agent, "version": trace.version, "trace_id": trace.id, "input": trace.input,
                 "predicted": normal(trace.output), "expected": outcome.expected.strip(), "source": trace.source,

@@ -15,7 +15,8 @@ class Rollout:
 
     `epoch` counts weight changes. `forced_by` names the person who overrode the gate ("no guarantee"), `wish` an
     instruction of a person not yet carried out (roll_back, abort, promote) with `wished_by` and `wish_reason`.
-    `approval` is the id of the current request for a decision.
+    `approval` is the id of the current request for a decision; `accepted_guards` are the watched slices and metrics
+    that looked worse and that a person accepted by name.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Rollout:
     wished_by: str = ""
     wish_reason: str = ""
     approval: str = ""
+    accepted_guards: tuple[str, ...] = ()
     steps: int = 0
     reason: str = ""
     closed_at: datetime | None = None
