@@ -1,15 +1,21 @@
-"""What the store costs: a served request, an outcome, and a reconcile with many labels behind it."""
+"""What the store costs: a served request, an outcome, and a reconcile with many labels behind it.
+
+`--stored N` puts N labelled requests of the same rollout into the store first.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib
 import json
 import statistics
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+
+import sqlalchemy as sa
 
 from surefoot.app import App, build
 from surefoot.config import Settings
@@ -35,7 +41,31 @@ async def timed(work: Callable[[], Awaitable[object]], times: int) -> float:
     return statistics.median(spans)
 
 
-async def measured(app: App, requests: int) -> dict[str, float]:
+# Constants of this file only; ids and sizes are bound.
+_NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < :stored)"
+_ARM = "CASE WHEN i % 20 = 0 THEN 'challenger' ELSE 'incumbent' END"
+_FILL = (
+    f"INSERT INTO pins {_NUMBERS} SELECT :rollout, 'old-' || i, {_ARM}, 5.0, 1 FROM n",
+    f"""INSERT INTO traces {_NUMBERS}
+    SELECT 'old-' || i, 'bench', 1 + (i % 20 = 0), :rollout, 'old-' || i, {_ARM}, 5.0, 1, 'alpha ' || i, 'left', 'stop',
+           '', '{{}}', 0.0, 0.0, i, 0 FROM n""",
+    f"""INSERT INTO outcomes (trace_id, verdict, expected, feedback, source, at) {_NUMBERS}
+    SELECT 'old-' || i, CASE WHEN i % 3 = 0 THEN 'failure' ELSE 'success' END, 'left', '', 'bench', i FROM n""",
+    "DELETE FROM unit_counts",
+    "DELETE FROM unit_labels",
+    "DELETE FROM label_counts",
+)
+
+
+def filled(app: App, rollout: str, stored: int) -> None:
+    """Store labelled requests of a rollout in bulk, then count them as the migration of an older store does."""
+    counting = importlib.import_module("surefoot.adapters.store.migrations.versions.0003_operator")
+    with app.store.engine.begin() as connection:
+        for statement in (*_FILL, *counting.COUNTING):
+            connection.execute(sa.text(statement), {"rollout": rollout, "stored": stored})
+
+
+async def measured(app: App, requests: int, stored: int) -> dict[str, float]:
     """Serve requests in a rollout, label them, and time the verbs."""
     settings = RolloutSettings(ledger_slots=None, horizon_labels=10**9)
     base = starting_genome(LABELS)
@@ -44,6 +74,8 @@ async def measured(app: App, requests: int) -> dict[str, float]:
     version = await offer_version(app.ports, "bench", apply_edits(base, [rule]), by="bench", rationale="bench")
     rollout = (await start_rollout(app.ports, "bench", version.number, by="bench", forced_by="bench")).id
     await reconcile(app.ports, rollout)
+    if stored:
+        filled(app, rollout, stored)
     serving: list[float] = []
     observing: list[float] = []
     for number in range(requests):
@@ -55,6 +87,7 @@ async def measured(app: App, requests: int) -> dict[str, float]:
         observing.append(time.perf_counter() - between)
     return {
         "requests": requests,
+        "stored": stored,
         "serve_p50_ms": statistics.median(serving) * 1000,
         "observe_p50_ms": statistics.median(observing) * 1000,
         "reconcile_p50_ms": await timed(lambda: reconcile(app.ports, rollout), 9),
@@ -66,10 +99,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, required=True)
     parser.add_argument("--requests", type=int, default=3000)
+    parser.add_argument("--stored", type=int, default=1_000_000)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         app = build(Settings(store=Path(place) / "bench.db"), environ={})
-        facts = asyncio.run(measured(app, arguments.requests))
+        facts = asyncio.run(measured(app, arguments.requests, arguments.stored))
         app.close()
     for name, value in facts.items():
         print(f"{name:<18} {value:10.2f}")

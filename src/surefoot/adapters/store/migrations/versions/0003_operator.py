@@ -32,7 +32,7 @@ def upgrade() -> None:
     op.create_index("ix_banked_agent_case", "banked", ["agent", "case"])
     op.create_index("ix_incidents_agent_at", "incidents", ["agent", "at"])
     op.create_index("ix_notices_state_next_at", "notices", ["state", "next_at"])
-    for statement in (_UNITS, _UNIT_LABELS, _LABELS):
+    for statement in COUNTING:
         op.execute(statement)
 
 
@@ -84,3 +84,4 @@ _LABELS = """
     FROM unit_labels l JOIN pins p ON p.rollout = l.rollout AND p.unit = l.unit
     GROUP BY p.rollout, p.epoch, p.arm, l.verdict, p.weight_percent
 """
+COUNTING = (_UNITS, _UNIT_LABELS, _LABELS)
