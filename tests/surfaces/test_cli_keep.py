@@ -54,6 +54,15 @@ def test_a_tampered_record_is_exit_code_1_with_the_entry_named(cli, scene, harm,
     assert not cli("audit", "verify", "--head", head, "--json", code=1).json["intact"]
 
 
+def test_a_count_that_differs_from_its_facts_is_exit_code_1_with_the_rollout_named(cli, scene):
+    scene.waiting()
+    assert cli("audit", "verify", "--json").json["miscounted"] == []
+    sql(scene, "UPDATE label_counts SET n = n + 1")
+    rollout = scene.see(lambda tx: tx.rollouts.all("support")[0].id)
+    assert cli("audit", "verify", "--json", code=1).json["miscounted"] == [rollout]
+    assert f"rollout {rollout} was decided from counts" in cli("audit", "verify", code=1).out
+
+
 def test_the_record_can_be_read_by_subject(cli, scene):
     scene.candidate(scene.agent())
     scene.agent("other")

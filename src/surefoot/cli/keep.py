@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 def register_audit(group: typer.Typer) -> None:
     """Add the commands of `audit`."""
-    command(group, "verify", keys="intact entries head broken_at problem")(verify_audit)
+    command(group, "verify", keys="intact entries head broken_at problem miscounted")(verify_audit)
     command(group, "show", keys="entries[]: seq at actor action subject payload digest")(show_audit)
 
 
@@ -41,15 +41,17 @@ async def verify_audit(
         str, typer.Option(metavar="COUNT:DIGEST", help="a head you noted earlier; a cut tail is found by it")
     ] = "",
 ) -> int:
-    """Check the chain of the record.
+    """Check the chain of the record, and count the labels of all rollouts anew.
 
-    Exit code 1 when an entry was changed, removed or reordered.
+    Exit code 1 when an entry was changed, removed or reordered, or a running count differs from its facts.
     """
     from surefoot.core.audit import verify
+    from surefoot.engine.inspect import miscounted
 
     noted = _head(head)
     with desk.app() as app:
         found = await app.store.read(lambda tx: verify(tx.audit.all(), head=noted))
+        wrong = await miscounted(app.ports)
 
     def page(screen: Screen) -> None:
         if found.intact:
@@ -59,10 +61,12 @@ async def verify_audit(
         else:
             screen.line(f"the record is broken at entry {found.broken_at}: {found.problem}", "red")
             screen.line(f"whole up to {found.entries}:{found.head}")
+        for rollout in wrong:
+            screen.line(f"rollout {rollout} was decided from counts that differ from its facts", "red")
 
     desk.give({"intact": found.intact, "entries": found.entries, "head": f"{found.entries}:{found.head}",
-               "broken_at": found.broken_at, "problem": found.problem}, page)  # fmt: skip
-    return 0 if found.intact else 1
+               "broken_at": found.broken_at, "problem": found.problem, "miscounted": wrong}, page)  # fmt: skip
+    return 0 if found.intact and not wrong else 1
 
 
 def _head(text: str) -> tuple[int, str] | None:

@@ -181,6 +181,16 @@ async def history(ports: Ports, rollout_id: str) -> list[Reconcile]:
     return await ports.store.read(lambda tx: tx.rollouts.history(rollout_id))
 
 
+async def miscounted(ports: Ports) -> list[str]:
+    """Give the rollouts whose running counts differ from their traces, outcomes and pins; there should be none."""
+
+    def work(tx: Tx) -> list[str]:
+        rollouts = [one.id for agent in tx.agents.all() for one in tx.rollouts.all(agent.name)]
+        return [rollout for rollout in rollouts if tx.rollouts.miscounted(rollout)]
+
+    return await ports.store.read(work)
+
+
 async def requests(ports: Ports, name: str | None = None, *, all_of_them: bool = False) -> list[Request]:
     """Give the requests that wait for a person, or all there ever were, with what they are about."""
     now = ports.clock()
