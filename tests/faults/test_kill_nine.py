@@ -36,11 +36,11 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return store
 
 
-def start(job: str, store: Path) -> subprocess.Popen[str]:
+def start(job: str, store: Path, *, fault: str = "") -> subprocess.Popen[str]:
     """Start the victim and wait until it is at work."""
     process = subprocess.Popen(
         [sys.executable, str(VICTIM), job, str(store)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, start_new_session=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "FAULT": fault}, start_new_session=True,
     )  # fmt: skip
     assert process.stdout is not None
     line = process.stdout.readline()
@@ -178,3 +178,19 @@ def test_a_tick_survives_kill_nine_at_random_moments(prepared: Path, tmp_path: P
 @pytest.mark.parametrize("seed", [21, 22])
 def test_a_rollout_survives_kill_nine_at_random_moments(prepared: Path, tmp_path: Path, seed: int) -> None:
     survive("rollout", prepared, tmp_path, after_rollout, kills=16, seed=seed)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("moment", ["before", "inside", "after"])
+@pytest.mark.parametrize("action", ["ramp", "hold", "await_approval", "promote"])
+def test_a_rollout_survives_kill_nine_at_each_boundary_of_a_reconcile(
+    prepared: Path, tmp_path: Path, action: str, moment: str
+) -> None:
+    store = _copy(prepared, tmp_path / "store.db")
+    process = start("rollout", store, fault=f"{action}:{moment}")
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL, "the fault never came"
+    at_rest("rollout", store)
+    facts = looked(store, after_rollout)
+    assert (facts["state"], facts["promotions"], facts["started"], facts["lineage"]) == ("promoted", 1, 1, [1, 2])

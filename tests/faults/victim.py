@@ -2,11 +2,16 @@
 
 python tests/faults/victim.py tick STORE
 python tests/faults/victim.py rollout STORE
+
+With FAULT=ACTION:MOMENT in the environment it kills itself at its first reconcile of that action: `before` anything
+is written, `inside` the transaction, or `after` the commit and before the workflow engine notes that it happened.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +24,7 @@ from surefoot.core.policy import Policy
 from surefoot.core.proposal import Cost
 from surefoot.core.rollout import RolloutSettings
 from surefoot.core.starter import starting_genome
+from surefoot.engine import durable, operate
 from surefoot.engine.approve import approve
 from surefoot.engine.observe import observe
 from surefoot.engine.operate import ENDED, start_rollout
@@ -46,6 +52,30 @@ class Paid:
         await asyncio.sleep(0.0005)
         said = await self._inner.answer(question)  # type: ignore[attr-defined]
         return Answer(text=said.text, finish=said.finish, cost=CALL)
+
+
+def doomed(fault: str) -> None:
+    """Die at one boundary of a reconcile, once."""
+    action, moment = fault.split(":")
+    recording, reconciling = operate._record, durable.reconcile
+
+    def die() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def record(tx, ports, look, step, row):
+        if row.action == action and moment == "before":
+            die()
+        recording(tx, ports, look, step, row)
+        if row.action == action and moment == "inside":
+            die()
+
+    async def reconcile(ports, rollout):
+        row = await reconciling(ports, rollout)
+        if row.action == action and moment == "after":
+            die()
+        return row
+
+    operate._record, durable.reconcile = record, reconcile
 
 
 def opened(store: Path):
@@ -134,5 +164,7 @@ async def rollout_until_done(store: Path) -> None:
 
 
 if __name__ == "__main__":
+    if fault := os.environ.get("FAULT"):
+        doomed(fault)
     job = {"tick": tick_until_done, "rollout": rollout_until_done}[sys.argv[1]]
     asyncio.run(job(Path(sys.argv[2])))
