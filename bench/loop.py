@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from surefoot.cli.act import approve_for_ci, improved
+from surefoot.cli.act import Agreeable, improved
 from surefoot.cli.narrator import Narrator
 from surefoot.config import Settings
 from surefoot.core.budget import Budget
@@ -32,7 +32,7 @@ async def told(seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as place:
         async with staged(Path(place) / "bench.db", seed=seed, settings=Settings(), budget=Budget(usd=0)) as stage:
             story = Story(stage, cast, narrator)
-            report = await improved(story, narrator, approve_for_ci)
+            report = await improved(story, narrator, Agreeable())
             report |= await story.tally()
     return report | {"seed": seed, "seconds": time.perf_counter() - started}
 

@@ -523,3 +523,9 @@ def test_a_step_over_forty_strata_takes_well_under_five_milliseconds() -> None:
         next_step(known, START)
         took.append(time.perf_counter() - began)
     assert statistics.median(took) < 0.005
+
+
+def test_a_slice_that_nobody_decides_about_does_not_keep_a_rollout_alive_past_its_horizon() -> None:
+    late = step(START + timedelta(days=31), guards={"label=refund": 1e9})
+    assert (late.action, late.reason, late.weight_percent) == ("inconclusive", "horizon", 0)
+    assert step(guards={"label=refund": 1e9}).reason == "watched_guard"

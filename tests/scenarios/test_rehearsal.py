@@ -30,7 +30,7 @@ from surefoot.core.starter import starting_genome
 from surefoot.rehearsal.rows import Row, parse_rows
 from surefoot.rehearsal.sabotage import sabotaged
 from surefoot.rehearsal.stage import Stage, staged
-from surefoot.rehearsal.story import Canary, Story, cast_of
+from surefoot.rehearsal.story import Canary, Story, Word, cast_of
 from surefoot.rehearsal.traffic import Weather
 
 TASK = "Decide what the message is about."
@@ -105,12 +105,21 @@ class Told:
         return {one.number: one.state for one in await self.read(lambda tx: tx.versions.all("try"))}
 
 
-async def yes(approval: Approval, evidence: Mapping[str, Any]) -> tuple[Decision, str]:
-    return "approved", "operator"
+@dataclass
+class Someone:
+    """A person who says one word to every question."""
+
+    decision: Decision
+    word: Word
+
+    async def decide(self, approval: Approval, evidence: Mapping[str, Any]) -> tuple[Decision, str]:
+        return self.decision, "operator"
+
+    async def accepts(self, names: Sequence[str], evidence: Mapping[str, Any]) -> tuple[Word, str]:
+        return self.word, "operator"
 
 
-async def no(approval: Approval, evidence: Mapping[str, Any]) -> tuple[Decision, str]:
-    return "rejected", "operator"
+yes, no = Someone("approved", "accept"), Someone("rejected", "reject")
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,35 +15,66 @@ from surefoot.core.errors import Invalid
 
 if TYPE_CHECKING:
     from surefoot.core.approval import Approval, Decision
-    from surefoot.rehearsal.story import Ask, Story
+    from surefoot.rehearsal.story import Person, Story, Word
 
 
-def person_or_yes(yes: bool) -> Ask:
-    """Give the way to ask: the person at the terminal, or yes in their place; Invalid when there is nobody."""
+def person_or_yes(yes: bool) -> Person:
+    """Give who decides: the person at the terminal, or yes in their place; Invalid when there is nobody."""
     if yes:
-        return approve_for_ci
+        return Agreeable()
     if not sys.stdin.isatty():
         raise Invalid("a person must decide before the majority, and there is no terminal", hint="add --yes")
-    return ask_on_terminal
+    return AtTheTerminal()
 
 
-async def approve_for_ci(_approval: Approval, _evidence: Mapping[str, Any]) -> tuple[Decision, str]:
-    """Approve in the person's place."""
-    return "approved", "operator (--yes)"
+class Agreeable:
+    """Says yes in the person's place."""
+
+    name = "operator (--yes)"
+
+    async def decide(self, approval: Approval, evidence: Mapping[str, Any]) -> tuple[Decision, str]:
+        """Approve."""
+        return "approved", self.name
+
+    async def accepts(self, names: Sequence[str], evidence: Mapping[str, Any]) -> tuple[Word, str]:
+        """Accept."""
+        return "accept", self.name
 
 
-async def reject_always(_approval: Approval, _evidence: Mapping[str, Any]) -> tuple[Decision, str]:
-    """Reject, whatever is shown."""
-    return "rejected", "operator"
+class Watchful:
+    """Promotes nothing, and leaves it to the guards to end a rollout."""
+
+    name = "operator"
+
+    async def decide(self, approval: Approval, evidence: Mapping[str, Any]) -> tuple[Decision, str]:
+        """Reject, whatever is shown."""
+        return "rejected", self.name
+
+    async def accepts(self, names: Sequence[str], evidence: Mapping[str, Any]) -> tuple[Word, str]:
+        """Look on."""
+        return "wait", self.name
 
 
-async def ask_on_terminal(approval: Approval, evidence: Mapping[str, Any]) -> tuple[Decision, str]:
-    """Show what is to be decided and wait for a word."""
-    print(f"\n  v{approval.version} of {visible(approval.agent)} asks for all traffic.")
-    print(f"  {evidence_line({**evidence, 'sentence': '', 'weight_after': 0})}")
-    print(f"  version {approval.version_digest[:12]}  evidence {approval.evidence_digest[:12]}")
-    answer = await asyncio.to_thread(input, "  Promote it? [y/N] ")
-    return ("approved" if answer.strip().lower() in ("y", "yes") else "rejected"), _person()
+class AtTheTerminal:
+    """The person who is looking at this terminal."""
+
+    async def decide(self, approval: Approval, evidence: Mapping[str, Any]) -> tuple[Decision, str]:
+        """Show what is to be decided and wait for a word."""
+        print(f"\n  v{approval.version} of {visible(approval.agent)} asks for all traffic.")
+        print(f"  {evidence_line({**evidence, 'sentence': '', 'weight_after': 0})}")
+        print(f"  version {approval.version_digest[:12]}  evidence {approval.evidence_digest[:12]}")
+        return ("approved" if await _yes("Promote it?") else "rejected"), _person()
+
+    async def accepts(self, names: Sequence[str], evidence: Mapping[str, Any]) -> tuple[Word, str]:
+        """Name what got worse and wait for a word."""
+        worse = ", ".join(visible(name) for name in names)
+        print(f"\n  The average is no worse, but {worse} is.")
+        return ("accept" if await _yes("Go on all the same? (no rolls back)") else "reject"), _person()
+
+
+async def _yes(question: str) -> bool:
+    answer = await asyncio.to_thread(input, f"  {question} [y/N] ")
+    return answer.strip().lower() in ("y", "yes")
 
 
 def _person() -> str:
@@ -53,7 +84,7 @@ def _person() -> str:
         return "the person at the terminal"
 
 
-async def improved(story: Story, narrator: Narrator, ask: Ask) -> dict[str, Any]:
+async def improved(story: Story, narrator: Narrator, person: Person) -> dict[str, Any]:
     """Play from the first request to the promotion, and measure before and after on untouched cases."""
     narrator.chapter("1  An agent with a mediocre prompt")
     await story.begin()
@@ -67,7 +98,7 @@ async def improved(story: Story, narrator: Narrator, ask: Ask) -> dict[str, Any]
     report: dict[str, Any] = {"accuracy_before": before, "promoted": False, "e_win": 0.0, "weights": []}
     if rollout is not None:
         narrator.chapter("4  The canary: a small share of traffic that no improver saw")
-        ended = await story.canary(rollout, ask)
+        ended = await story.canary(rollout, person)
         report |= {"promoted": ended.state == "promoted", "e_win": ended.e_win, "weights": list(ended.weights)}
     report["accuracy_after"] = await story.measure(await story.live())
     narrator.chapter("5  What it was worth")
@@ -84,7 +115,7 @@ async def sabotage(story: Story, narrator: Narrator, *, promoted: bool) -> dict[
     found = await story.offer_sabotage()
     narrator.say("A person forces it past the gate all the same; from here on there is no guarantee.", "yellow")
     rollout = await story.force(found.version, by="a careless operator")
-    ended = await story.canary(rollout, reject_always)
+    ended = await story.canary(rollout, Watchful())
     narrator.chapter("7  Back and forward again")
     if promoted:
         await story.step_back_and_forward(by="operator")

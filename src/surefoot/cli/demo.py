@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from surefoot.rehearsal.story import Ask
+    from surefoot.rehearsal.story import Person
 
 DEFAULT_SEED = 2
 STORE = Path(".surefoot/demo.db")
@@ -32,13 +32,13 @@ def demo(
     from surefoot.cli.desk import hush_the_workflow_engine
 
     hush_the_workflow_engine()
-    ask = person_or_yes(yes)
-    report = asyncio.run(_told(ask, seed=seed, ticks=ticks, store=store, model=model, budget=budget))
+    person = person_or_yes(yes)
+    report = asyncio.run(_told(person, seed=seed, ticks=ticks, store=store, model=model, budget=budget))
     if json_file is not None:
         json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
-async def _told(ask: Ask, *, seed: int, ticks: int, store: Path, model: str, budget: float) -> dict[str, Any]:
+async def _told(person: Person, *, seed: int, ticks: int, store: Path, model: str, budget: float) -> dict[str, Any]:
     from surefoot.cli.act import improved, next_steps, sabotage
     from surefoot.cli.narrator import Narrator
     from surefoot.config import settings
@@ -56,7 +56,7 @@ async def _told(ask: Ask, *, seed: int, ticks: int, store: Path, model: str, bud
     here = settings(Path.cwd(), os.environ)
     async with staged(store, seed=seed, settings=here, budget=Budget(usd=budget)) as stage:
         story = Story(stage, cast, narrator)
-        report = await improved(story, narrator, ask)
+        report = await improved(story, narrator, person)
         report |= await sabotage(story, narrator, promoted=report["promoted"])
         narrator.chapter("8  The record")
         report["audit_verified"] = await story.audited()

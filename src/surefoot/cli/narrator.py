@@ -135,6 +135,10 @@ class Narrator:
     def _decided(self, facts: Mapping[str, Any]) -> None:
         self.say(f"  {facts['by']}: {facts['decision']}  ({facts['approval']})", "green")
 
+    def _worse(self, facts: Mapping[str, Any]) -> None:
+        said = {"accept": "goes on all the same", "reject": "rolls back", "wait": "looks on"}[facts["word"]]
+        self.say(f"  {facts['by']}: {', '.join(facts['names'])} got worse; {said}", "yellow")
+
     def _vetted(self, facts: Mapping[str, Any]) -> None:
         self.say(f"v{facts['version']} by a saboteur: “{facts['rationale']}”")
         style = "green" if facts["verdict"] == "pass" else "red"

@@ -6,10 +6,10 @@ Every step is taken by the engine; this file only sends traffic, moves the story
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal, Protocol
 
 from surefoot.core.agent import Agent, Habits
 from surefoot.core.approval import Approval, Decision
@@ -20,6 +20,7 @@ from surefoot.core.policy import Policy
 from surefoot.core.rollout import RolloutSettings
 from surefoot.core.score import judged
 from surefoot.core.starter import starting_bounds, starting_genome
+from surefoot.engine.accept import accept_guards
 from surefoot.engine.approve import approve
 from surefoot.engine.operate import ENDED, start_rollout
 from surefoot.engine.register import add_cases, create_agent, offer_version
@@ -33,11 +34,23 @@ from surefoot.rehearsal.stage import Stage
 from surefoot.rehearsal.traffic import Traffic, Weather
 
 Tell = Callable[[str, Mapping[str, Any]], None]
-Ask = Callable[[Approval, Mapping[str, Any]], Awaitable[tuple[Decision, str]]]
+Word = Literal["accept", "reject", "wait"]
 LOOK = timedelta(hours=2)
 # A rehearsal is one rollout of one agent, so no error is shared out over a quarter's rollouts.
 SETTINGS = RolloutSettings(ledger_slots=None)
 LIVE: tuple[Split, ...] = ("shown", "hidden", "val")
+
+
+class Person(Protocol):
+    """Who decides in a story; each word comes with a name."""
+
+    async def decide(self, approval: Approval, evidence: Mapping[str, Any]) -> tuple[Decision, str]:
+        """Decide on the majority."""
+        ...
+
+    async def accepts(self, names: Sequence[str], evidence: Mapping[str, Any]) -> tuple[Word, str]:
+        """Say whether the rollout may go on although these watched slices look worse."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,9 +191,10 @@ class Story:
                 return report.get("rollout")
         return None
 
-    async def canary(self, rollout_id: str, ask: Ask) -> Canary:
-        """Send traffic from the later pool, look every two hours, ask the person when the win comes."""
+    async def canary(self, rollout_id: str, person: Person) -> Canary:
+        """Send traffic from the later pool, look every two hours, ask the person about a win or a worse slice."""
         weights, best, requests, row = [0.0], 0.0, 0, dict[str, Any]()
+        heard = set[str]()
         pool = self._cast.parts["later"]
         while True:
             row = await self._worker.reconcile(rollout_id)
@@ -189,10 +203,14 @@ class Story:
                 weights.append(row["weight_after"])
             self._tell("step", {**row, "requests": requests, "at": self._clock().isoformat()})
             if row["state"] == "awaiting_approval":
-                row = await self._asked(rollout_id, ask)
+                row = await self._asked(rollout_id, person)
                 weights.append(row["weight_after"])
             if row["state"] in ENDED:
                 break
+            if row["reason"] == "watched_guard" and not heard.issuperset(row["names"]):
+                heard.update(row["names"])
+                await self._worse(rollout_id, row, person)
+                continue
             requests += (await self._traffic.stretch(pool, LOOK)).requests
         ended = Canary(
             state=row["state"], weights=tuple(weights[1:]), e_win=best, requests=requests, reason=row["reason"]
@@ -201,16 +219,26 @@ class Story:
         self._tell("canary-ended", {"state": ended.state, "requests": requests, "sentence": row["sentence"]})
         return ended
 
-    async def _asked(self, rollout_id: str, ask: Ask) -> dict[str, Any]:
+    async def _worse(self, rollout_id: str, row: dict[str, Any], person: Person) -> None:
+        """Ask about watched slices that look worse, once each."""
+        names: list[str] = row["names"]
+        word, who = await person.accepts(names, row)
+        self._tell("worse", {"names": names, "word": word, "by": who})
+        if word == "accept":
+            await accept_guards(self._app.ports, rollout_id, names, by=who, why="accepted in a rehearsal")
+        elif word == "reject":
+            await rollback(self._app.ports, self._cast.name, by=who, reason=f"{', '.join(names)} got worse")
+
+    async def _asked(self, rollout_id: str, person: Person) -> dict[str, Any]:
         """Let the operator wait durably for a person, and wake it with the decision."""
         ports = self._app.ports
         await self._worker.operate(rollout_id, interval_s=3600)
         rollout = await ports.store.read(lambda tx: tx.rollouts.get(rollout_id))
         approval = await ports.store.read(lambda tx: tx.approvals.get(rollout.approval))
         history = await ports.store.read(lambda tx: tx.rollouts.history(rollout_id))
-        decision, person = await ask(approval, history[-1].evidence)
-        await approve(ports, approval.id, decision, by=person)
-        self._tell("decided", {"decision": decision, "by": person, "approval": approval.id})
+        decision, who = await person.decide(approval, history[-1].evidence)
+        await approve(ports, approval.id, decision, by=who)
+        self._tell("decided", {"decision": decision, "by": who, "approval": approval.id})
         await self._worker.wake(rollout_id)
         return await self._worker.operated(rollout_id)
 

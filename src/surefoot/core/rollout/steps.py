@@ -152,6 +152,8 @@ def _watched_guards(view: _View) -> Step | None:
     fired = sorted((e, name) for name, e in facts.guards.items() if e >= limit and name not in facts.accepted_guards)
     if not fired:
         return None
+    if facts.state == "canary" and (over := _horizon(view)) is not None:
+        return over  # nobody decided in time
     names = tuple(name for _, name in reversed(fired))
     floor = min(facts.weight_percent, facts.settings.floor_percent)
     sentence = f"{', '.join(names)} looks worse (evidence {fired[-1][0]:.3g}, limit {limit:g}); a person must decide."
