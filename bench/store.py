@@ -54,6 +54,7 @@ _FILL = (
     "DELETE FROM unit_counts",
     "DELETE FROM unit_labels",
     "DELETE FROM label_counts",
+    "DELETE FROM verdict_counts",
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from surefoot.adapters.store import SqlStore, open_store
 from surefoot.adapters.store.counts import SLICES
 from surefoot.core.errors import NotFound
 from surefoot.core.evidence.rollout import Stratum
-from surefoot.core.score import Outcome
+from surefoot.core.score import Outcome, settled
 from surefoot.core.trace import Pin, Trace
+from surefoot.ports import Verdicts
 
 NOW = datetime(2026, 1, 5, 8, tzinfo=UTC)
 VERDICTS = st.sampled_from(["success", "failure", "unknown"])
@@ -43,7 +45,7 @@ def asked(tx: Any, rollout: str, number: int, unit: int, minute: int) -> str:
         weight_percent=5.0 + 10 * (number % 3), epoch=number % 3,
     ))  # fmt: skip
     trace = Trace(
-        id=f"{rollout}-{number}", agent="a", version=1, unit=pin.unit, input="x", output="a", finish="stop",
+        id=f"{rollout}-{number}", agent=rollout, version=1, unit=pin.unit, input="x", output="a", finish="stop",
         at=NOW + timedelta(minutes=minute), rollout=rollout, arm=pin.arm, weight_percent=pin.weight_percent,
         epoch=pin.epoch, slices={"tenant": f"t{unit % 2}"},
     )  # fmt: skip
@@ -69,6 +71,9 @@ def test_counts_equal_the_facts_after_every_order_of_requests_labels_and_correct
                 trace = ids[which % len(ids)]
                 tx.outcomes.add(Outcome(trace_id=trace, verdict=verdict, at=NOW, source="test", expected=expected))
             assert not tx.rollouts.miscounted(rollout)
+        last = [settled(tx.outcomes.of(trace)) for trace in ids]
+        standing = Counter("unknown" if one is None else one.verdict for one in last)
+        assert tx.outcomes.labelled(rollout) == Verdicts(**standing)
         slices = tx.rollouts.slice_strata(rollout)
         whole = tx.rollouts.strata(rollout)
         tenants = [row for name, rows in slices.items() if name.startswith("tenant=") for row in rows]

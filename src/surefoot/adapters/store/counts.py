@@ -1,4 +1,4 @@
-"""Running counts of a rollout: its units by arm, and its labels by slice, arm and outcome.
+"""Running counts: verdicts by version, and of a rollout its units by arm and its labels by slice, arm and outcome.
 
 Every write that changes a count changes it here, in the same transaction, so that a reconcile reads a few rows
 whatever the store holds. One label per unit counts: that of its earliest labelled request, as it stands now. A
@@ -29,6 +29,30 @@ def slices_of(trace: Trace, outcome: Outcome) -> list[str]:
     """Name the slices a labelled request belongs to, such as `tenant=acme`, and the label it should have had."""
     named = {**trace.slices, **({"label": outcome.expected.strip().lower()} if outcome.expected.strip() else {})}
     return [f"{dimension}={value}" for dimension, value in sorted(named.items())][:SLICES]
+
+
+def traced(connection: sa.Connection, trace: Trace) -> None:
+    """Count a trace, which nobody has judged yet."""
+    connection.execute(_PLUS_VERDICT, [_verdict(trace, "unknown", 1)])
+
+
+def judged(connection: sa.Connection, trace: Trace, before: str, after: str) -> None:
+    """Count a trace under its new verdict instead of the one before."""
+    if before != after:
+        connection.execute(_PLUS_VERDICT, [_verdict(trace, before, -1), _verdict(trace, after, 1)])
+
+
+def verdicts(connection: sa.Connection, agent: str, version: int | None) -> dict[str, int]:
+    """Give how many traces of an agent, or of one of its versions, have which verdict."""
+    table = tables.verdict_counts
+    query = sa.select(table.c.verdict, sa.func.sum(table.c.n).label("n")).where(table.c.agent == agent)
+    if version is not None:
+        query = query.where(table.c.version == version)
+    return {row.verdict: int(row.n) for row in connection.execute(query.group_by(table.c.verdict))}
+
+
+def _verdict(trace: Trace, verdict: str, by: int) -> dict[str, Any]:
+    return {"agent": trace.agent, "version": trace.version, "verdict": verdict, "n": by}
 
 
 def drawn(connection: sa.Connection, pin: Pin) -> None:
@@ -105,6 +129,7 @@ def _plus(table: sa.Table) -> Any:
     return adding.on_conflict_do_update(index_elements=keys, set_={"n": table.c.n + adding.excluded.n})
 
 
+_PLUS_VERDICT = _plus(tables.verdict_counts)
 _PLUS_UNIT = _plus(tables.unit_counts)
 _PLUS_LABEL = _plus(tables.label_counts)
 _put = insert(tables.unit_labels)

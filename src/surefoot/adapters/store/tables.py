@@ -282,6 +282,13 @@ unit_counts = _table(
     _column("weight_percent", sa.Float),
     _column("n", sa.Integer),
 )
+verdict_counts = _table(
+    "verdict_counts",
+    _column("agent", _text, key=True),
+    _column("version", sa.Integer, key=True),
+    _column("verdict", _text, key=True),
+    _column("n", sa.Integer),
+)
 metric_states = _table(
     "metric_states",
     _column("rollout", _text, key=True),

@@ -26,6 +26,7 @@ class SqlTraces:
     def add(self, trace: Trace) -> None:
         """Append a trace."""
         self._connection.execute(sa.insert(tables.traces), _row(trace) | {"cased": False})
+        counts.traced(self._connection, trace)
 
     def get(self, trace_id: str) -> Trace:
         """Give a trace; NotFound if nobody recorded it."""
@@ -84,8 +85,11 @@ class SqlOutcomes:
 
     def add(self, outcome: Outcome) -> None:
         """Append an outcome, and a failure if it is one."""
-        self._connection.execute(sa.insert(tables.outcomes), {n: getattr(outcome, n) for n in _OUTCOME})
         trace = SqlTraces(self._connection).get(outcome.trace_id)
+        if outcome.verdict != "unknown":
+            before = self._connection.scalar(sa.select(_known_verdict(sa.literal(trace.id)))) or "unknown"
+            counts.judged(self._connection, trace, before, outcome.verdict)
+        self._connection.execute(sa.insert(tables.outcomes), {n: getattr(outcome, n) for n in _OUTCOME})
         counts.labelled(self._connection, trace, outcome)
         if outcome.verdict == "failure":
             self._connection.execute(sa.insert(tables.failures), {
@@ -116,14 +120,7 @@ class SqlOutcomes:
 
     def labelled(self, agent: str, *, version: int | None = None) -> Verdicts:
         """Count traces by the outcome that counts for them; unknown are those without one."""
-        traces = tables.traces
-        verdict = sa.func.coalesce(_known_verdict(traces.c.id), "unknown")
-        query = (
-            sa.select(verdict.label("verdict"), sa.func.count().label("n"))
-            .where(traces.c.agent == agent, sa.true() if version is None else traces.c.version == version)
-            .group_by(verdict)
-        )
-        return Verdicts(**{row.verdict: row.n for row in self._connection.execute(query)})
+        return Verdicts(**counts.verdicts(self._connection, agent, version))
 
 
 _OUTCOME = ("trace_id", "verdict", "score", "expected", "feedback", "source", "at")

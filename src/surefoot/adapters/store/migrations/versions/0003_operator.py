@@ -20,6 +20,7 @@ def upgrade() -> None:
     _table("label_counts", 5, _text("rollout"), _text("slice"), _whole("epoch"), _text("arm"), _text("verdict"),
            _number("weight_percent"), _whole("n"))  # fmt: skip
     _table("unit_counts", 3, _text("rollout"), _whole("epoch"), _text("arm"), _number("weight_percent"), _whole("n"))
+    _table("verdict_counts", 3, _text("agent"), _whole("version"), _text("verdict"), _whole("n"))
     _table("metric_states", 2, _text("rollout"), _text("metric"), _document("document"))
     _table("pairs", 2, _text("rollout"), _text("case"), _whole("seq"), _instant("at"), _document("document"))
     _table("banked", 3, _text("agent"), _text("window"), _text("case"), _whole("seq"), _whole("version"),
@@ -84,4 +85,11 @@ _LABELS = """
     FROM unit_labels l JOIN pins p ON p.rollout = l.rollout AND p.unit = l.unit
     GROUP BY p.rollout, p.epoch, p.arm, l.verdict, p.weight_percent
 """
-COUNTING = (_UNITS, _UNIT_LABELS, _LABELS)
+_VERDICTS = """
+    INSERT INTO verdict_counts (agent, version, verdict, n)
+    SELECT t.agent, t.version, COALESCE((
+        SELECT o.verdict FROM outcomes o WHERE o.trace_id = t.id AND o.verdict <> 'unknown' ORDER BY o.seq DESC LIMIT 1
+    ), 'unknown') AS verdict, COUNT(*)
+    FROM traces t GROUP BY 1, 2, 3
+"""
+COUNTING = (_UNITS, _UNIT_LABELS, _LABELS, _VERDICTS)
