@@ -68,7 +68,7 @@ def filled(app: App, rollout: str, stored: int) -> None:
 
 async def measured(app: App, requests: int, stored: int) -> dict[str, float]:
     """Serve requests in a rollout, label them, and time the verbs."""
-    settings = RolloutSettings(ledger_slots=None, horizon_labels=10**9)
+    settings = RolloutSettings(ledger_slots=None, horizon_labels=10**9, holdback_percent=0)
     base = starting_genome(LABELS)
     await create_agent(app.ports, "bench", base, by="bench", labels=LABELS, habits=Habits(rollout=settings))
     rule = Edit(kind="add", target="rule-1", text="If the message mentions alpha, answer left.")

@@ -35,6 +35,43 @@ class ModelSettings(_Section):
     timeout_s: Annotated[float, Field(gt=0, description="the deadline of one answer, retries included")] = 60.0
 
 
+class NotifySettings(_Section):
+    """How people are told, under `[notify]`."""
+
+    webhook_url: Annotated[str | None, Field(description="the address that every notice is posted to, signed")] = None
+    webhook_secret_env: Annotated[
+        str, Field(description="the environment variable that holds the secret of outgoing webhooks")
+    ] = "SUREFOOT_WEBHOOK_SECRET"  # noqa: S105  its name
+    email_command: Annotated[
+        tuple[str, ...], Field(description="a program and its arguments; the text comes on its standard input")
+    ] = ()
+    allow_private_hosts: Annotated[
+        tuple[str, ...], Field(description="hosts or addresses that a webhook may reach although they are not public")
+    ] = ()
+    terminal: Annotated[bool, Field(description="one line on standard error of the process that delivers")] = True
+
+
+class ApprovalSettings(_Section):
+    """How people decide, under `[approvals]`."""
+
+    people_needed: Annotated[
+        int, Field(ge=1, le=9, description="the least number of different people who must approve")
+    ] = 1
+    webhook_secret_env: Annotated[
+        str, Field(description="the environment variable that holds the secret of decisions that come by webhook")
+    ] = "SUREFOOT_APPROVAL_SECRET"  # noqa: S105  its name
+
+
+class TokenSettings(_Section):
+    """One person or program under `[tokens.NAME]`; `surefoot token NAME` makes the lines."""
+
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="the SHA-256 of the token, never the token")]
+    role: Annotated[
+        Literal["viewer", "agent", "reviewer", "operator", "admin"], Field(description="what it may do")
+    ] = "viewer"
+    agents: Annotated[tuple[str, ...], Field(description="the agents it is good for; none listed is all")] = ()
+
+
 class Settings(_Section):
     """Everything that can be set."""
 
@@ -47,6 +84,11 @@ class Settings(_Section):
     ] = None
     models: Annotated[dict[str, ModelSettings], Field(description="OpenAI-compatible endpoints by name")] = Field(
         default_factory=dict[str, ModelSettings]
+    )
+    notify: Annotated[NotifySettings, Field(description="how people are told")] = NotifySettings()
+    approvals: Annotated[ApprovalSettings, Field(description="how people decide")] = ApprovalSettings()
+    tokens: Annotated[dict[str, TokenSettings], Field(description="who may use the API")] = Field(
+        default_factory=dict[str, TokenSettings]
     )
 
 

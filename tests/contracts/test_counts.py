@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from surefoot.adapters.store import SqlStore, open_store
 from surefoot.adapters.store.counts import SLICES
 from surefoot.core.errors import NotFound
+from surefoot.core.evidence.betting import MetricState, Observation
 from surefoot.core.evidence.rollout import Stratum
+from surefoot.core.metric import metric_guard
 from surefoot.core.score import Outcome, settled
 from surefoot.core.trace import Pin, Trace
 from surefoot.ports import Verdicts
@@ -132,3 +134,44 @@ def test_labels_of_many_threads_are_all_counted(tmp_path: Path):
     assert kept[1] is False
     for one in stores:
         one.close()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(events=EVENTS, scores=st.lists(st.one_of(st.none(), st.floats(0, 1)), min_size=41, max_size=41))
+def test_a_watched_metric_says_what_the_labels_say_after_every_order_and_correction(store: SqlStore, events, scores):
+    """Each unit once, as it stands at its earliest labelled request."""
+    rollout = f"m{next(RUNS)}"
+    guards = [
+        metric_guard("score", margin=0.05, clip=1.0, centre=0.5), metric_guard("cost_usd", margin=0, clip=1, centre=0)
+    ]  # fmt: skip
+
+    def work(tx: Any) -> None:
+        for guard in guards:
+            tx.rollouts.watch_metric(rollout, guard)
+        ids: list[str] = []
+        said: dict[str, float] = {}
+        for kind, which, more in events:
+            if kind == "ask":
+                ids.append(asked(tx, rollout, len(ids), which, more))
+            elif ids:
+                trace, score = ids[which % len(ids)], scores[which]
+                tx.outcomes.add(Outcome(trace_id=trace, verdict=more[0], at=NOW, source="test", score=score))
+                if more[0] != "unknown" and score is not None:
+                    said[trace] = score
+        expected = [MetricState(guard=guard) for guard in guards]
+        first: dict[str, Any] = {}
+        for trace in map(tx.traces.get, ids):
+            labelled = settled(tx.outcomes.of(trace.id)) is not None
+            if labelled and (trace.unit not in first or (trace.at, trace.id) < first[trace.unit][0]):
+                first[trace.unit] = ((trace.at, trace.id), trace)
+        for _, trace in first.values():
+            seen = {"score": said.get(trace.id), "cost_usd": trace.cost_usd}
+            expected = [
+                one if seen[one.guard.name] is None else one.plus(Observation(
+                    arm=trace.arm, weight_percent=trace.weight_percent, value=seen[one.guard.name]
+                ))
+                for one in expected
+            ]  # fmt: skip
+        assert tx.rollouts.metrics(rollout) == sorted(expected, key=lambda one: one.guard.name)
+
+    store.write_now(work)

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from surefoot.core.approval import DEFAULT_EXPIRY, Approval, Decision, decide, identity, state_at
+from surefoot.core.approval import DEFAULT_EXPIRY, Approval, Decision, decide, identity, people_needed, state_at
 from surefoot.core.errors import Conflict, Forbidden, Invalid
+from surefoot.core.policy import Policy
 
 ASKED = datetime(2026, 1, 1, 12, tzinfo=UTC)
 PENDING = Approval(
@@ -93,9 +94,9 @@ def test_the_expiry_is_a_moment_in_every_time_zone() -> None:
 @pytest.mark.parametrize("first", ["approved", "rejected", "changes_requested"])
 @pytest.mark.parametrize("second", ["approved", "rejected", "changes_requested"])
 def test_a_request_is_decided_once(first: Decision, second: Decision) -> None:
-    done = decided(decision=first)
+    done = decided(decision=first, feedback="shorter")
     with pytest.raises(Conflict, match=f"is {first}"):
-        decided(done, decision=second, actor="Cy")
+        decided(done, decision=second, actor="Cy", feedback="longer")
     assert state_at(done, PENDING.expires_at + timedelta(days=1)) == first, "a decision does not expire"
 
 
@@ -120,3 +121,83 @@ def test_an_approval_needs_all_of_it_at_once(actor: str, version: str, evidence:
     else:
         assert right
         assert found.state == "approved"
+
+
+# Two people ----------------------------------------------------------------------------------------------------------
+
+TWO = replace(PENDING, people_needed=2)
+
+
+def test_the_first_of_two_leaves_it_pending_and_the_second_approves():
+    first = decided(TWO, actor="Bo", feedback="fine")
+    assert (first.state, first.signed, first.decided_by) == ("pending", 1, "")
+    second = decided(first, actor="Cy", feedback="also fine")
+    assert (second.state, second.signed, second.decided_by) == ("approved", 2, "Bo, Cy")
+    assert second.feedback == "fine; also fine"
+    assert [one.by for one in second.consents] == ["Bo", "Cy"]
+
+
+@pytest.mark.parametrize(
+    "again", ["Bo", " bo ", "BO", "B\u200bo", "Bo\ufe0f", "\u034fBo", "\u2800Bo", "Ｂo", "B\u3164o", "Bo\x08"]
+)
+def test_the_same_person_counts_once_however_they_write_their_name(again: str) -> None:
+    first = decided(TWO, actor="Bo")
+    assert decided(first, actor=again) == first
+
+
+@pytest.mark.parametrize("proposer", ["Ada Lovelace", "ADA\u00a0LOVELACE", "Ada Love\ufe0elace", "grace\u3164"])
+def test_the_proposer_is_never_one_of_the_two(proposer: str) -> None:
+    with pytest.raises(Forbidden, match="cannot decide"):
+        decided(decided(TWO, actor="Bo"), actor=proposer)
+
+
+@pytest.mark.parametrize("no", ["rejected", "changes_requested"])
+@pytest.mark.parametrize("by", ["Bo", "Cy"])
+def test_anybody_s_no_ends_it_even_after_a_yes(no: Decision, by: str) -> None:
+    ended = decided(decided(TWO, actor="Bo"), no, actor=by, feedback="on second thought")
+    assert (ended.state, ended.decided_by) == (no, by)
+    with pytest.raises(Conflict, match=f"is {no}"):
+        decided(ended, actor="Di")
+
+
+def test_one_yes_of_two_expires_like_none() -> None:
+    first = decided(TWO, actor="Bo")
+    assert state_at(first, TWO.expires_at) == "expired"
+    with pytest.raises(Conflict, match="is expired"):
+        decided(first, actor="Cy", now=TWO.expires_at)
+
+
+def test_both_must_have_seen_the_same() -> None:
+    with pytest.raises(Conflict, match="changed since you looked"):
+        decided(decided(TWO, actor="Bo"), actor="Cy", evidence_digest="newer")
+
+
+@given(st.integers(1, 5), st.lists(st.sampled_from(["Bo", "bo", "Cy", " CY", "Di", "Ed", "Fo", "fo "]), max_size=20))
+def test_it_is_approved_exactly_when_so_many_different_people_said_yes(needed: int, names: list[str]) -> None:
+    approval, people = replace(PENDING, people_needed=needed), set[str]()
+    for name in names:
+        if approval.state == "pending":
+            approval = decided(approval, actor=name)
+            people.add(name.strip().lower())
+    assert (approval.state == "approved") == (len(people) >= needed)
+    assert approval.signed == min(len(people), needed)
+
+
+@pytest.mark.parametrize(
+    ("level", "policy", "house", "people"),
+    [
+        (2, Policy(), 1, 1), (1, Policy(), 1, 1), (3, Policy(), 1, 2), (4, Policy(), 1, 2),
+        (2, Policy(stakes="high"), 1, 2), (2, Policy(people_needed=2), 1, 2), (2, Policy(), 2, 2),
+        (3, Policy(people_needed=3), 2, 3), (2, Policy(people_needed=2), 3, 3), (2, Policy(people_needed=0), 0, 1),
+    ],
+)  # fmt: skip
+def test_high_risk_takes_two_and_no_setting_makes_it_fewer(level: Any, policy: Policy, house: int, people: int) -> None:
+    assert people_needed(policy, level, house=house) == people
+
+
+def test_a_request_for_changes_says_which() -> None:
+    for nothing in ("", "  \n"):
+        with pytest.raises(Invalid, match="says which"):
+            decided(decision="changes_requested", feedback=nothing)
+    with pytest.raises(Invalid, match="2001 characters"):
+        decided(decision="changes_requested", feedback="x" * 2001)

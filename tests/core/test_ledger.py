@@ -13,8 +13,8 @@ NOW = datetime(2026, 5, 10, tzinfo=UTC)
 MODES: tuple[LedgerMode, ...] = ("slots", "e-lond", "off")
 
 
-def before(count: int, *, won: int = 0, at: datetime = NOW) -> list[Past]:
-    return [Past(started_at=at, won=n < won) for n in range(count)]
+def before(count: int, *, won: int = 0, at: datetime = NOW, factor: float = 5) -> list[Past]:
+    return [Past(started_at=at, factor=factor, won=n < won) for n in range(count)]
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_the_levels_of_a_quarters_slots_add_up_to_alpha() -> None:
 
 
 def test_when_the_slots_are_used_no_rollout_begins_before_the_next_quarter() -> None:
-    with pytest.raises(Conflict, match="all 5 rollouts"):
+    with pytest.raises(Conflict, match="5 were declared"):
         ledger_factor("slots", slots=5, past=before(5), now=NOW)
     assert ledger_factor("slots", slots=5, past=before(5), now=NOW + timedelta(days=60)) == 5
 
@@ -52,16 +52,24 @@ def test_a_win_makes_the_next_one_cheaper_under_e_lond() -> None:
     assert ledger_factor("e-lond", slots=5, past=before(3), now=NOW) == 20
 
 
+def test_what_was_spent_before_the_ledger_was_changed_stays_spent() -> None:
+    with pytest.raises(Conflict, match="false promotion"):
+        ledger_factor("slots", slots=20, past=before(1, factor=1), now=NOW)
+    assert ledger_factor("slots", slots=20, past=before(4, factor=5), now=NOW) == 20
+    with pytest.raises(Conflict):
+        ledger_factor("slots", slots=20, past=[*before(4, factor=5), *before(4, factor=20)], now=NOW)
+
+
 def test_off_costs_nothing() -> None:
     assert ledger_factor("off", slots=5, past=before(50), now=NOW) == 1
 
 
 def test_one_margin_a_quarter_and_all_of_them_within_a_quarter_more_failures() -> None:
-    spring = Past(started_at=NOW, promoted=True, margin=1.1)
+    spring = Past(started_at=NOW, stands=True, margin=1.1)
     with pytest.raises(Conflict, match="had its"):
         granted_margin(1.1, past=[spring], now=NOW)
     assert granted_margin(1.1, past=[spring], now=NOW + timedelta(days=90)) == pytest.approx(1.21)
-    summer = Past(started_at=NOW + timedelta(days=90), promoted=True, margin=1.1)
+    summer = Past(started_at=NOW + timedelta(days=90), stands=True, margin=1.1)
     with pytest.raises(Conflict, match="33% more failures"):
         granted_margin(1.1, past=[spring, summer], now=NOW + timedelta(days=180))
 

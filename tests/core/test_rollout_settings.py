@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from surefoot.core.errors import Invalid
+from surefoot.core.metric import metric_guard
 from surefoot.core.rollout import RolloutSettings
 
 
@@ -98,3 +99,17 @@ def test_successes_count_only_with_a_frozen_rate_and_honest_labels() -> None:
 def test_the_margin_counts_only_when_declared() -> None:
     assert RolloutSettings(baseline_rate=0.2).null_risk == 1.0
     assert RolloutSettings(baseline_rate=0.2, noninferior=True).null_risk == pytest.approx(1.1)
+
+
+def test_the_ledgers_price_holds_on_both_roads_and_is_frozen_at_the_start() -> None:
+    settings = RolloutSettings(ledger="e-lond", ledger_factor=6)
+    assert (settings.win_at, settings.paired_win_at) == (120, 120)
+    assert RolloutSettings(ledger_slots=None).paired_win_at == 20
+
+
+def test_slices_and_metrics_share_one_chance_of_a_false_alarm() -> None:
+    latency = metric_guard("latency_s", margin=0.5, clip=30, centre=2)
+    both = RolloutSettings(guards=("label=refund",), metrics=(latency,))
+    assert both.guard_at(0) == both.guard_at(2) == 20
+    with pytest.raises(Invalid, match="guards"):
+        RolloutSettings(guards=("latency_s",), metrics=(latency,))

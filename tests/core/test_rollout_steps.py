@@ -447,7 +447,7 @@ def test_a_frozen_rollout_waits_for_a_person() -> None:
 
 # The paired road ----------------------------------------------------------------------------------------------------
 
-PAIRED = RolloutSettings(road="paired", baseline_rate=0.15)
+PAIRED = RolloutSettings(road="paired", baseline_rate=0.15, ledger_slots=None)
 
 
 def shadow(e_win: float, e_harm: float, cases: int) -> Step:

@@ -37,7 +37,9 @@ from surefoot.rehearsal.clock import SeededIds, StoryClock
 
 LABELS = ("other", "billing", "refund")
 # Quickly won, hard to stop: for tests about what follows a win.
-EAGER = RolloutSettings(win_threshold=2, ledger_slots=None, min_fresh_labels=1, hard_guard=1e6, soft_guard=1e6)
+EAGER = RolloutSettings(
+    win_threshold=2, ledger_slots=None, min_fresh_labels=1, hard_guard=1e6, soft_guard=1e6, holdback_percent=0
+)
 HABITS = Habits(
     model="scripted", improver="scripted", slots=5, release_ticks=1, release_power=None, headroom=0.0, rollout=EAGER
 )

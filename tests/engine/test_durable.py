@@ -39,7 +39,7 @@ def app(tmp_path: Path):
 
 async def rollout_under_way(app: App) -> str:
     """An agent that always fails, and a challenger that never does, on live traffic."""
-    habits = Habits(rollout=RolloutSettings(ledger_slots=None, min_fresh_labels=5))
+    habits = Habits(rollout=RolloutSettings(ledger_slots=None, min_fresh_labels=5, holdback_percent=0))
     base = starting_genome(LABELS)
     await create_agent(app.ports, "compass", base, by="ada", labels=LABELS, habits=habits)
     wrong = Edit(kind="add", target="rule-1", text="If the message mentions alpha, answer left.")

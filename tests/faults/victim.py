@@ -96,7 +96,7 @@ async def prepare(ports: Ports) -> None:
     """Create the agent and let it fail often enough to be worth a tick."""
     habits = Habits(
         model="paid", slots=5, release_ticks=2, release_power=None, headroom=0.0, concurrency=4,
-        rollout=RolloutSettings(ledger_slots=None, min_fresh_labels=5),
+        rollout=RolloutSettings(ledger_slots=None, min_fresh_labels=5, holdback_percent=0),
     )  # fmt: skip
     await create_agent(
         ports, AGENT, starting_genome(sorted(WORDS)), by="founder", labels=sorted(WORDS), habits=habits,

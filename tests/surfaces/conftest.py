@@ -35,7 +35,9 @@ from surefoot.ports import Answer, Model, Question
 
 SOURCE = Path(__file__).parents[2] / "src"
 LABELS = ("billing", "refund")
-EAGER = RolloutSettings(win_threshold=2, ledger_slots=None, min_fresh_labels=1, hard_guard=1e6, soft_guard=1e6)
+EAGER = RolloutSettings(
+    win_threshold=2, ledger_slots=None, min_fresh_labels=1, hard_guard=1e6, soft_guard=1e6, holdback_percent=0
+)
 
 
 @dataclass(frozen=True)

@@ -35,11 +35,11 @@ def test_an_approval_promotes_at_once(cli, scene):
     assert cli("audit", "verify", "--json").json["intact"]
 
 
-@pytest.mark.parametrize("changes", [(), ("--changes",)])
-def test_a_rejection_takes_the_share_away_at_once(cli, scene, changes):
+@pytest.mark.parametrize("verb", ["reject", "request-changes"])
+def test_a_rejection_takes_the_share_away_at_once(cli, scene, verb):
     wanted = scene.waiting()
-    done = cli("reject", wanted, "--by", "bob", *changes, "--json").json
-    assert done["state"] == ("changes_requested" if changes else "rejected")
+    done = cli(verb, wanted, "--by", "bob", "--feedback", "shorter, please", "--json").json
+    assert done["state"] == {"reject": "rejected", "request-changes": "changes_requested"}[verb]
     assert (done["rollout_state"], done["weight_percent"], done["live"]) == ("rolled_back", 0, 1)
 
 

@@ -1,4 +1,4 @@
-"""Commands by which people decide: approvals, approve, reject, rollback, stop, resume."""
+"""Commands by which people decide: approvals, approve, reject, request-changes, rollback, stop, resume."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from surefoot.cli.agents import AgentName, change_document
+from surefoot.cli.agents import AgentName
 from surefoot.cli.desk import Desk, command
 
 if TYPE_CHECKING:
     from surefoot.app import App
+    from surefoot.cli.desk import Page
     from surefoot.cli.screen import Screen
     from surefoot.core.approval import Approval, Decision
+    from surefoot.core.dossier import Rate, SliceChange
     from surefoot.engine.inspect import Request
 
 ApprovalId = Annotated[str, typer.Argument(metavar="ID", help="the request's id, as `approvals` lists it")]
@@ -24,18 +26,24 @@ EvidenceHash = Annotated[
     str, typer.Option(metavar="HASH", help="the evidence you looked at (its first 8 digits will do)")
 ]
 Feedback = Annotated[str, typer.Option(metavar="TEXT", help="why; it is kept with the decision")]
+OneAgent = Annotated[str, typer.Argument(metavar="[AGENT]", help="the agent's name")]
+EveryAgent = Annotated[bool, typer.Option("--all", help="all agents, also those that are made later")]
+Reason = Annotated[str, typer.Option(metavar="TEXT", help="why; it is kept")]
 _REQUEST = (
-    "id agent rollout version incumbent state version_hash evidence_hash proposers[] requested_at expires_at "
-    "decided_by decided_at feedback changes[] failure_rates e_win win_at labels challenger_labels at"
+    "id agent rollout version incumbent state version_hash evidence_hash proposers[] rationale requested_at "
+    "expires_at people_needed consents[] decided_by decided_at feedback changes[] failure_rates e_win win_at labels "
+    "challenger_labels at rates worst_slice slices[] reach rollback"
 )
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands."""
     command(app, "approvals", section="Decide", keys=f"approvals[]: {_REQUEST}")(approvals)
-    decided = "approval state by version_hash evidence_hash feedback rollout rollout_state weight_percent live sentence"
+    decided = ("approval state by people version_hash evidence_hash feedback rollout rollout_state weight_percent live "
+               "sentence")  # fmt: skip
     command(app, "approve", section="Decide", keys=decided)(approve)
     command(app, "reject", section="Decide", keys=decided)(reject)
+    command(app, "request-changes", section="Decide", keys=decided)(request_changes)
     command(app, "rollback", section="Decide", keys="agent live before rollout by")(rollback)
     command(app, "stop", section="Decide", keys="agent stopped live rollout_state by")(stop)
     command(app, "resume", section="Decide", keys="agent stopped live rollout_state by")(resume)
@@ -43,16 +51,17 @@ def register(app: typer.Typer) -> None:
 
 async def approvals(
     desk: Desk,
-    agent: Annotated[str, typer.Argument(metavar="[AGENT]", help="only those of this agent")] = "",
+    which: Annotated[str, typer.Argument(metavar="[AGENT|ID]", help="one agent's, or one request")] = "",
     every: Annotated[bool, typer.Option("--all", help="also those that were decided or expired")] = False,
 ) -> None:
-    """Show what waits for a person, with its evidence."""
-    from surefoot.engine.inspect import agent_named, requests
+    """Show what waits for a person, with all that bears on it.
 
+    That is the change and its reason, the evidence, the slice that lost most, whom a yes touches, and the way back.
+    """
     with desk.app() as app:
-        if agent:
-            await agent_named(app.ports, agent)
-        found = await requests(app.ports, agent or None, all_of_them=every)
+        found = await _wanted(app, which, every)
+
+    from surefoot.engine.inspect import request_document
 
     def page(screen: Screen) -> None:
         if not found:
@@ -62,24 +71,42 @@ async def approvals(
                 screen.line()
             _shown(screen, one)
 
-    desk.give({"approvals": [_document(one) for one in found]}, page)
+    desk.give({"approvals": [request_document(one) for one in found]}, page)
+
+
+async def _wanted(app: App, which: str, every: bool) -> list[Request]:
+    """All requests, those of an agent, or the one that is named."""
+    from surefoot.engine.inspect import agent_named, request, requests
+
+    asked, agents = await app.store.read(
+        lambda tx: ({one.id for one in tx.approvals.all(None)}, {one.name for one in tx.agents.all()})
+    )
+    if which in asked and which not in agents:
+        return [await request(app.ports, which)]
+    if which:
+        await agent_named(app.ports, which)
+    return await requests(app.ports, which or None, all_of_them=every)
 
 
 def _shown(screen: Screen, one: Request) -> None:
-    from surefoot.cli.screen import percent, when
+    from surefoot.cli.screen import when
+    from surefoot.engine.inspect import request_document
 
-    asked, seen = one.approval, _document(one)
-    rates: dict[str, Any] = seen["failure_rates"]
+    asked, seen = one.approval, request_document(one)
     screen.title(f"{asked.id}: {asked.agent} v{asked.version} instead of v{one.incumbent} ({one.state})")
     screen.changes(one.changes)
     screen.line()
     screen.fields((
-        (f"v{asked.version} fails", f"{percent(rates.get('challenger'))} (of {seen['challenger_labels']} labelled)"),
-        (f"v{one.incumbent} fails", f"{percent(rates.get('incumbent'))} ({seen['labels']} labelled requests in all)"),
+        ("why", one.version.rationale), ("proposed by", ", ".join(asked.proposers)),
+        (f"v{asked.version} fails", _rate(one.dossier.challenger)),
+        (f"v{one.incumbent} fails", _rate(one.dossier.incumbent)),
         ("evidence", "" if seen["e_win"] is None else f"e = {seen['e_win']:.4g} of {seen['win_at']:g} needed"),
-        ("proposed by", ", ".join(asked.proposers)), ("why", one.version.rationale),
-        ("version hash", asked.version_digest),
-        ("evidence hash", asked.evidence_digest), ("expires", f"{when(asked.expires_at)} UTC"),
+        ("worst slice", _slice(one.dossier.worst)), ("touches", _reach(one)),
+        ("way back", f"{one.dossier.undo}: {one.dossier.after_undo}"),
+        ("version hash", asked.version_digest), ("evidence hash", asked.evidence_digest),
+        ("expires", f"{when(asked.expires_at)} UTC"),
+        ("signed", f"{asked.signed} of {asked.people_needed}" if asked.people_needed > 1 else ""),
+        *((f"yes of {yes.by}", f"{when(yes.at)} UTC {yes.feedback}".rstrip()) for yes in asked.consents),
         ("decided", f"{asked.decided_by}, {when(asked.decided_at)} UTC" if asked.decided_by else ""),
         ("feedback", asked.feedback),
     ))  # fmt: skip
@@ -87,21 +114,36 @@ def _shown(screen: Screen, one: Request) -> None:
         hashes = f"--version-hash {asked.version_digest[:12]} --evidence-hash {asked.evidence_digest[:12]}"
         screen.note(f"surefoot approve {asked.id} --by NAME {hashes}")
         screen.note(f"surefoot reject {asked.id} --by NAME")
+        screen.note(f"surefoot request-changes {asked.id} --by NAME --feedback TEXT")
 
 
-def _document(one: Request) -> dict[str, Any]:
-    asked = one.approval
-    seen: dict[str, Any] = dict(one.evidence)
-    return {
-        "id": asked.id, "agent": asked.agent, "rollout": asked.rollout, "version": asked.version,
-        "incumbent": one.incumbent, "state": one.state, "version_hash": asked.version_digest,
-        "evidence_hash": asked.evidence_digest, "proposers": list(asked.proposers), "requested_at": asked.requested_at,
-        "expires_at": asked.expires_at, "decided_by": asked.decided_by, "decided_at": asked.decided_at,
-        "feedback": asked.feedback, "changes": [change_document(change) for change in one.changes],
-        "failure_rates": seen.get("failure_rates", {}), "e_win": seen.get("e_win"),
-        "win_at": seen.get("thresholds", {}).get("win"), "labels": seen.get("labels"),
-        "challenger_labels": seen.get("challenger_labels"), "at": one.at,
-    }  # fmt: skip
+def _rate(one: Rate) -> str:
+    from surefoot.cli.screen import percent
+
+    if one.rate is None:
+        return "- (nothing labelled)"
+    return f"{percent(one.rate)} ({percent(one.low)} to {percent(one.high)}; {one.failures} of {one.labels} labelled)"
+
+
+def _slice(one: SliceChange | None) -> str:
+    """The slice that lost most, with how sure that is."""
+    if one is None:
+        return "none is labelled under both versions"
+    word = "more" if one.difference > 0 else "less"
+    points = f"{abs(one.difference) * 100:.1f} points {word} failures"
+    return (
+        f"{one.name}: {points} ({one.low * 100:+.1f} to {one.high * 100:+.1f}; "
+        f"{one.challenger.failures} of {one.challenger.labels} against {one.incumbent.failures} of "
+        f"{one.incumbent.labels})"
+    )
+
+
+def _reach(one: Request) -> str:
+    seen = one.dossier.reach
+    return (
+        f"{seen.share_now_percent:g} % of traffic now, {seen.share_after_percent:g} % after a yes; about "
+        f"{seen.requests_per_day:.0f} requests and {seen.units_per_day:.0f} new units (sessions, actors) a day"
+    )
 
 
 async def approve(
@@ -118,11 +160,21 @@ async def approve(
 async def reject(
     desk: Desk, approval: ApprovalId, by: By, version_hash: VersionHash = "", evidence_hash: EvidenceHash = "",
     feedback: Feedback = "",
-    changes: Annotated[bool, typer.Option("--changes", help="ask for changes instead of a plain no")] = False,
 ) -> None:  # fmt: skip
     """Refuse a version; it loses its share at once."""
-    decision: Decision = "changes_requested" if changes else "rejected"
-    await _decided(desk, approval, decision, by, (version_hash, evidence_hash), feedback)
+    await _decided(desk, approval, "rejected", by, (version_hash, evidence_hash), feedback)
+
+
+async def request_changes(
+    desk: Desk, approval: ApprovalId, by: By,
+    feedback: Annotated[str, typer.Option(metavar="TEXT", help="what should be different; the writer is told")],
+    version_hash: VersionHash = "", evidence_hash: EvidenceHash = "",
+) -> None:  # fmt: skip
+    """Send a version back to its writer; it loses its share at once.
+
+    What it came from is open again, and what you say stands in the next brief.
+    """
+    await _decided(desk, approval, "changes_requested", by, (version_hash, evidence_hash), feedback)
 
 
 async def _decided(
@@ -134,17 +186,19 @@ async def _decided(
         asked = await _known(app, approval_id)
         after = await decide(
             app.ports, approval_id, decision, by=by, version_digest=_full(hashes[0], asked.version_digest),
-            evidence=_full(hashes[1], asked.evidence_digest), feedback=feedback,
+            evidence=_full(hashes[1], asked.evidence_digest), feedback=feedback, door="cli",
         )  # fmt: skip
         row = await carried_out(app, after.rollout)
 
     def page(screen: Screen) -> None:
-        screen.line(f"{after.decided_by}: {decision.replace('_', ' ')}, {after.agent} v{after.version}")
+        people = f" ({after.signed} of {after.people_needed} people)" if after.people_needed > 1 else ""
+        screen.line(f"{by.strip()}: {decision.replace('_', ' ')}, {after.agent} v{after.version}{people}")
         screen.line(row["sentence"])
         screen.note(f"live is v{row['live']}; the rollout is {row['state'].replace('_', ' ')}")
 
     desk.give({
-        "approval": after.id, "state": after.state, "by": after.decided_by, "version_hash": after.version_digest,
+        "approval": after.id, "state": after.state, "by": by.strip(),
+        "people": f"{after.signed} of {after.people_needed}", "version_hash": after.version_digest,
         "evidence_hash": after.evidence_digest, "feedback": after.feedback, "rollout": after.rollout,
         "rollout_state": row["state"], "weight_percent": row["weight_after"], "live": row["live"],
         "sentence": row["sentence"],
@@ -215,38 +269,73 @@ async def rollback(
     )
 
 
-async def stop(desk: Desk, agent: AgentName, by: By) -> None:
+async def stop(desk: Desk, by: By, agent: OneAgent = "", every: EveryAgent = False, reason: Reason = "") -> None:
     """Pull the kill switch: only the live version serves.
 
-    Nothing is improved or rolled out until `resume`.
+    Nothing is improved or rolled out until `resume`, of this agent or, with --all, of any.
     """
-    await _switched(desk, agent, by, stopped=True)
+    if every:
+        await _switched_all(desk, agent, by, reason, stopped=True)
+    else:
+        await _switched(desk, agent, by, reason, stopped=True)
 
 
-async def resume(desk: Desk, agent: AgentName, by: By) -> None:
+async def resume(desk: Desk, by: By, agent: OneAgent = "", every: EveryAgent = False, reason: Reason = "") -> None:
     """Let a stopped agent change again.
 
-    A rollout that was frozen meanwhile stays frozen until it is rolled back or aborted.
+    A rollout that was frozen meanwhile stays frozen until it is thawed, rolled back or aborted.
     """
-    await _switched(desk, agent, by, stopped=False)
+    if every:
+        await _switched_all(desk, agent, by, reason, stopped=False)
+    else:
+        await _switched(desk, agent, by, reason, stopped=False)
 
 
-async def _switched(desk: Desk, agent: str, by: str, *, stopped: bool) -> None:
+async def _switched(desk: Desk, agent: str, by: str, reason: str, *, stopped: bool) -> None:
+    from surefoot.core.errors import Invalid
     from surefoot.engine.inspect import agent_named
     from surefoot.engine.register import stop as switch
+    from surefoot.engine.watch import due
 
+    if not agent:
+        raise Invalid("no agent is named", hint="name one, or say --all")
     with desk.app() as app:
         await agent_named(app.ports, agent)
-        after = await switch(app.ports, agent, by=by, stopped=stopped)
-        active = await app.store.read(lambda tx: tx.rollouts.active(agent))
-        row = await carried_out(app, active.id) if active else None
+        after = await switch(app.ports, agent, by=by, stopped=stopped, reason=reason)
+        watched = await app.store.read(lambda tx: due(tx, agent))
+        rows = [await carried_out(app, one.id) for one in watched]
 
     def page(screen: Screen) -> None:
         screen.line(f"{agent} is {'stopped' if stopped else 'running'}; v{after.live} is live")
-        if row is not None:
+        for row in rows:
             screen.line(row["sentence"])
 
-    desk.give({
-        "agent": agent, "stopped": after.stopped, "live": after.live, "rollout_state": row["state"] if row else None,
-        "by": by,
-    }, page)  # fmt: skip
+    _switch_given(desk, page, agent, stopped=after.stopped, live=after.live,
+                  state=rows[0]["state"] if rows else None, by=by)  # fmt: skip
+
+
+async def _switched_all(desk: Desk, agent: str, by: str, reason: str, *, stopped: bool) -> None:
+    from surefoot.core.errors import Invalid
+    from surefoot.engine.halt import resume_all, stop_all
+    from surefoot.engine.watch import due
+
+    if agent:
+        raise Invalid(f"--all is about every agent, not only {agent}", hint="leave one of them out")
+    with desk.app() as app:
+        await (stop_all if stopped else resume_all)(app.ports, by=by, reason=reason)
+        watched = await app.store.read(lambda tx: [one for a in tx.agents.all() for one in due(tx, a.name)])
+        for one in watched:
+            await carried_out(app, one.id)
+
+    def page(screen: Screen) -> None:
+        screen.line("all agents are stopped; their live versions serve" if stopped else "all agents may change again")
+        if watched:
+            screen.note("each rollout was looked at: surefoot rollout list AGENT")
+
+    _switch_given(desk, page, None, stopped=stopped, live=None, state=None, by=by)
+
+
+def _switch_given(
+    desk: Desk, page: Page, agent: str | None, *, stopped: bool, live: int | None, state: str | None, by: str
+) -> None:
+    desk.give({"agent": agent, "stopped": stopped, "live": live, "rollout_state": state, "by": by}, page)

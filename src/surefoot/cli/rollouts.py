@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from surefoot.cli import plan
 from surefoot.cli.agents import AgentName
 from surefoot.cli.decide import By, carried_out
 from surefoot.cli.desk import Desk, command
@@ -20,7 +21,8 @@ RolloutId = Annotated[
 ]
 Why = Annotated[str, typer.Option(metavar="TEXT", help="the reason; it is kept")]
 _ROLLOUT = (
-    "id challenger incumbent state weight_percent epoch steps reason started_at closed_at forced_by guarantee approval"
+    "id challenger incumbent state weight_percent epoch steps reason started_at closed_at forced_by guarantee approval "
+    "queued holdback_percent promoted_at alarms"
 )
 _STEP = (
     "agent rollout action reason sentence state weight_before weight_after e_win e_guard labels failure_rates guarantee"
@@ -33,12 +35,16 @@ def register(group: typer.Typer) -> None:
     command(group, "show", keys=f"agent {_ROLLOUT} settings history[]: seq at action reason sentence weight_before "
             "weight_after evidence")(show)  # fmt: skip
     for name, work in (("start", start), ("step", step), ("accept", accept), ("override", override),
-                       ("abort", abort)):  # fmt: skip
+                       ("thaw", thaw), ("abort", abort)):  # fmt: skip
         command(group, name, keys=_STEP)(work)  # pyright: ignore[reportArgumentType]
+    plan.register(group)
 
 
 async def list_rollouts(desk: Desk, agent: AgentName) -> None:
-    """List an agent's rollouts, oldest first."""
+    """List an agent's rollouts, oldest first.
+
+    Those in the queue begin one after the other, as long as the version they are compared with is live.
+    """
     from surefoot.engine.inspect import agent_named
 
     with desk.app() as app:
@@ -52,8 +58,8 @@ async def list_rollouts(desk: Desk, agent: AgentName) -> None:
             screen.note(f"{agent} had no rollout yet")
             return
         screen.table(("rollout", "versions", "state", "share", "steps", "started", "ended", "reason"), (
-            (one.id, f"v{one.challenger} against v{one.incumbent}", one.state + (" (forced)" if one.forced_by else ""),
-             f"{one.weight_percent:g} %", one.steps, when(one.started_at), when(one.closed_at), one.reason or "-")
+            (one.id, f"v{one.challenger} against v{one.incumbent}", _state(one),
+             _share(one), one.steps, when(one.started_at), when(one.closed_at), one.reason or "-")
             for one in found
         ))  # fmt: skip
 
@@ -77,7 +83,9 @@ async def show(desk: Desk, agent: AgentName, rollout: RolloutId = "") -> None:
         screen.title(f"{agent} v{one.challenger} against v{one.incumbent}: {one.state.replace('_', ' ')}")
         screen.fields((
             ("rollout", one.id),
-            ("share", f"{one.weight_percent:g} % challenger, {100 - one.weight_percent:g} % incumbent"),
+            ("share", f"{_now(one):g} % challenger, {100 - _now(one):g} % incumbent"),
+            ("holdback", f"since {when(one.promoted_at)} UTC" if one.watched else ""),
+            ("called", ", ".join(one.alarms)),
             ("started", f"{when(one.started_at)} UTC"),
             ("ended", f"{when(one.closed_at)} UTC" if one.closed_at else ""),
             ("waits for", f"{one.approval} (surefoot approvals {agent})" if one.state == "awaiting_approval" else ""),
@@ -128,25 +136,46 @@ async def start(
     force: Annotated[
         bool, typer.Option("--force", help="offer a version that the gate or a rollout turned down")
     ] = False,
+    road: Annotated[
+        Literal["canary", "paired"] | None,
+        typer.Option(metavar="canary|paired", help="paired: recorded requests first (default: the agent's)"),
+    ] = None,
+    queue: Annotated[bool, typer.Option("--queue", help="wait for the rollout in progress to end")] = False,
+    watch: Annotated[
+        list[str] | None,
+        typer.Option(metavar="METRIC=MARGIN[:CLIP]", help="hold when it gets worse: latency_s=0.5, cost_usd, score"),
+    ] = None,
 ) -> None:
-    """Give a candidate its first share of live traffic."""
+    """Give a candidate its first share of live traffic.
+
+    On the paired road it must first win on recorded requests, which no user sees.
+    """
+    from surefoot.cli.plan import watched
     from surefoot.engine.inspect import agent_named, number_of
     from surefoot.engine.operate import start_rollout
+    from surefoot.engine.plan import metric_terms
 
     with desk.app() as app:
         await agent_named(app.ports, agent)
-        rollout = await start_rollout(app.ports, agent, number_of(version), by=by, forced_by=by if force else "")
+        metrics = await metric_terms(app.ports, agent, watched(watch or ()))
+        rollout = await start_rollout(
+            app.ports, agent, number_of(version), by=by, forced_by=by if force else "", road=road, queue=queue,
+            metrics=metrics,
+        )  # fmt: skip
         row = await carried_out(app, rollout.id)
     _give_step(desk, agent, rollout, row)
 
 
 async def step(desk: Desk, agent: AgentName) -> None:
-    """Take the next step of the rollout in progress, whatever the evidence says it is."""
+    """Take the next step of the rollout in progress, whatever it is.
+
+    Without one, of the first in the queue, else of the holdback after a promotion.
+    """
     from surefoot.engine.inspect import agent_named
 
     with desk.app() as app:
         await agent_named(app.ports, agent)
-        rollout = await _active(app, agent)
+        rollout = await _due(app, agent)
         row = await carried_out(app, rollout.id)
     _give_step(desk, agent, rollout, row)
 
@@ -175,24 +204,51 @@ async def override(desk: Desk, agent: AgentName, by: By, why: Why = "") -> None:
     await _wished(desk, agent, "promote", by, why)
 
 
-async def abort(desk: Desk, agent: AgentName, by: By, why: Why = "") -> None:
-    """End the rollout in progress; the incumbent serves everything."""
-    await _wished(desk, agent, "abort", by, why)
-
-
-async def _wished(desk: Desk, agent: str, wanted: str, by: str, why: str) -> None:
-    from surefoot.core.errors import Invalid
+async def thaw(desk: Desk, agent: AgentName, by: By, why: Why = "") -> None:
+    """Let a frozen rollout go on at its floor, because you looked."""
     from surefoot.engine.inspect import agent_named
+    from surefoot.engine.rollback import thaw as thawed
+
+    with desk.app() as app:
+        await agent_named(app.ports, agent)
+        rollout = await _active(app, agent)
+        await thawed(app.ports, rollout.id, by=by, reason=why)
+        row = await carried_out(app, rollout.id)
+    _give_step(desk, agent, rollout, row)
+
+
+async def abort(
+    desk: Desk,
+    agent: AgentName,
+    by: By,
+    why: Why = "",
+    rollout: Annotated[str, typer.Option(metavar="ID", help="one in the queue (default: the one in progress)")] = "",
+) -> None:
+    """End the rollout in progress; the incumbent serves everything."""
+    await _wished(desk, agent, "abort", by, why, rollout)
+
+
+async def _wished(desk: Desk, agent: str, wanted: str, by: str, why: str, named: str = "") -> None:
+    from surefoot.core.errors import Invalid
+    from surefoot.engine.inspect import agent_named, rollout_of
     from surefoot.engine.rollback import wish
 
     if not by.strip():
         raise Invalid("this takes a person's name", hint="say who decides (--by NAME)")
     with desk.app() as app:
         await agent_named(app.ports, agent)
-        rollout = await _active(app, agent)
+        rollout = await rollout_of(app.ports, agent, named) if named else await _active(app, agent)
         await app.store.write(lambda tx: wish(tx, app.ports, rollout.id, wanted, by, why))
         row = await carried_out(app, rollout.id)
     _give_step(desk, agent, rollout, row)
+
+
+async def _due(app: App, agent: str) -> Rollout:
+    """The rollout in progress, else the first in the queue, else the one whose holdback is watched."""
+    from surefoot.engine.watch import due
+
+    found = await app.store.read(lambda tx: due(tx, agent))
+    return found[0] if found else await _active(app, agent)
 
 
 async def _active(app: App, agent: str) -> Rollout:
@@ -207,12 +263,28 @@ async def _active(app: App, agent: str) -> Rollout:
     return rollout
 
 
+def _state(one: Rollout) -> str:
+    word = "queued" if one.queued else "promoted, holdback" if one.watched else one.state
+    return f"{word} (forced)" if one.forced_by else word
+
+
+def _now(one: Rollout) -> float:
+    """The challenger's share of all units: after a promotion everything but the holdback."""
+    return 100 - one.holdback_percent if one.watched else one.weight_percent
+
+
+def _share(one: Rollout) -> str:
+    return f"{_now(one):g} %"
+
+
 def _rollout(one: Rollout) -> dict[str, Any]:
     return {
         "id": one.id, "challenger": one.challenger, "incumbent": one.incumbent, "state": one.state,
         "weight_percent": one.weight_percent, "epoch": one.epoch, "steps": one.steps, "reason": one.reason,
         "started_at": one.started_at, "closed_at": one.closed_at, "forced_by": one.forced_by or None,
         "guarantee": not one.forced_by and one.reason != "override", "approval": one.approval or None,
+        "queued": one.queued, "holdback_percent": one.holdback_percent, "promoted_at": one.promoted_at,
+        "alarms": list(one.alarms),
     }  # fmt: skip
 
 

@@ -17,6 +17,8 @@ from surefoot.cli.rollouts import step_line
 from surefoot.cli.ticks import show_tick, tick_document
 from surefoot.core.errors import BudgetExhausted, Conflict, Forbidden, SurefootError, Unavailable
 from surefoot.engine.inspect import agent_named, history
+from surefoot.engine.notify import delivering
+from surefoot.engine.watch import due
 
 if TYPE_CHECKING:
     from surefoot.app import App
@@ -47,13 +49,14 @@ class Shift:
         self._reports: list[dict[str, Any]] = []
         self._seen: dict[str, int] = {}
         self._said = ""
+        self._watched = ""
         self._in_vain = 0
 
     async def work(self) -> int:
         """Work until the shift ends, and give the exit code."""
         await agent_named(self._app.ports, self._agent)
         with self._signals():
-            async with self._app.worker() as worker:
+            async with self._app.worker() as worker, delivering(self._app.ports):
                 self._remark(f"working on {self._agent}; Ctrl-C ends the shift")
                 ended = await self._turns(worker)
         if self._desk.as_json:
@@ -68,6 +71,7 @@ class Shift:
     async def _turns(self, worker: Durable) -> Ended:
         while True:
             report = await self._unless_stopped(self._tick(worker))
+            await self._unless_stopped(self._night(worker))
             moved = await self._unless_stopped(self._watch(worker))
             if self._signal is not None:
                 return self._signal
@@ -95,21 +99,35 @@ class Shift:
         self._said = str(report.get("reason", ""))
         return report
 
+    async def _night(self, worker: Durable) -> None:
+        """Run the sentinel's window, once a day; a missing night is said and is no reason to leave."""
+        today = f"{self._app.ports.clock():%Y-%m-%d}"
+        if self._watched == today or not await self._app.store.read(lambda tx: tx.cases.counts(self._agent).get("val")):
+            return
+        self._watched = today
+        try:
+            night = await worker.sentinel(self._agent)
+        except SurefootError as reason:
+            self._remark(f"no sentinel tonight: {reason.message}")
+            return
+        if night["alarm"]:
+            self._remark(f"{night['alarm']} (surefoot sentinel {self._agent})")
+
     async def _round(self) -> int:
         """How many ticks it takes to try every lever, and to release what was kept."""
         agent, levers = await self._app.store.read(lambda tx: (tx.agents.get(self._agent), tx.levers.all(self._agent)))
         return max(agent.habits.release_ticks, len(levers))
 
     async def _watch(self, worker: Durable) -> bool:
-        """Keep the rollout's operator going and print its new steps; gives whether anything moved."""
-        rollout = await self._app.store.read(lambda tx: tx.rollouts.active(self._agent))
-        if rollout is None:
-            return False
-        if self._until_idle:
-            await worker.reconcile(rollout.id)  # nobody looks again after this shift
-        else:
-            await worker.operate(rollout.id, interval_s=self._pause_s)
-        return await self._print_steps(rollout)
+        """Keep the operators of what is due going and print their new steps; gives whether anything moved."""
+        moved = False
+        for rollout in await self._app.store.read(lambda tx: due(tx, self._agent)):
+            if self._until_idle:
+                await worker.reconcile(rollout.id)  # nobody looks again after this shift
+            else:
+                await worker.operate(rollout.id, interval_s=self._pause_s)
+            moved = await self._print_steps(rollout) or moved
+        return moved
 
     async def _print_steps(self, rollout: Rollout) -> bool:
         rows = [row for row in await history(self._app.ports, rollout.id) if row.seq > self._seen.get(rollout.id, 0)]

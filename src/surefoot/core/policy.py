@@ -30,7 +30,7 @@ class Policy:
     """What an agent's owner allows.
 
     `cooldown` is the least time between the starts of two ticks; a shared rule needs failures from at least
-    `min_sources` distinct sources (1 = single tenant).
+    `min_sources` distinct sources (1 = single tenant). `people_needed` is how many people must approve a promotion.
     """
 
     autonomy: Autonomy = "canary"
@@ -39,6 +39,7 @@ class Policy:
     cooldown: timedelta = timedelta(0)
     min_failures: int = 20
     min_sources: int = 5
+    people_needed: int = 1
 
     @property
     def effective(self) -> Autonomy:

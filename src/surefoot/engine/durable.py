@@ -21,12 +21,14 @@ from typing import Any
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID, WorkflowHandleAsync
 
 from surefoot.core.errors import BudgetExhausted, Conflict, Forbidden, Invalid, NotFound, SurefootError, Unavailable
-from surefoot.engine.operate import ENDED, reconcile
+from surefoot.engine.operate import over, reconcile
+from surefoot.engine.sentinel import sentinel
+from surefoot.engine.shadow import shadow
 from surefoot.engine.tick import next_number, tick
 from surefoot.ports import Ports
 
 Handle = WorkflowHandleAsync[dict[str, Any]]
-CONTRACT = "1"  # the number of our workflow contract: workflows of another number are never resumed by this code
+CONTRACT = "2"  # the number of our workflow contract: workflows of another number are never resumed by this code
 LEASE = timedelta(seconds=60)
 HEARTBEAT_S = 10.0
 TURNS = 200  # reconciles per workflow; then a fresh one goes on, so that no history grows without end
@@ -78,12 +80,29 @@ async def _operate(rollout_id: str, interval_s: float, link: int) -> dict[str, A
     row: dict[str, Any] = {}
     for _ in range(TURNS):
         row = await _step("reconcile", lambda: _reconciled(rollout_id))
-        if row["state"] in ENDED:
+        if over(row):
             return row
+        if row["state"] == "shadow" and await _shadow_batch(rollout_id):
+            continue
         await DBOS.recv_async(WAKE, timeout_seconds=interval_s)
     with SetWorkflowID(_link(rollout_id, link + 1)):
         await DBOS.start_workflow_async(_operate, rollout_id, interval_s, link + 1)
     return row
+
+
+async def _shadow_batch(rollout_id: str) -> bool:
+    """Let both versions answer one batch of recorded requests; gives whether it is worth looking again at once."""
+    done = await _step("shadow", lambda: _shadowed(rollout_id))
+    return bool(done["added"]) or done["verdict"] != "collecting"
+
+
+async def _shadowed(rollout_id: str) -> dict[str, Any]:
+    """One batch; where the day's budget is spent or the model is down, the next look goes on."""
+    try:
+        done = await shadow(_ports(), rollout_id)
+    except (BudgetExhausted, Unavailable) as reason:
+        return {"added": 0, "verdict": "collecting", "waits": reason.message}
+    return {"added": done.added, "verdict": done.verdict, "waits": done.waits}
 
 
 def _link(rollout_id: str, link: int) -> str:
@@ -92,8 +111,11 @@ def _link(rollout_id: str, link: int) -> str:
 
 @DBOS.workflow(name="surefoot.reconcile")
 async def _reconcile(rollout_id: str) -> dict[str, Any]:
-    """One reconcile alone, for those who drive a rollout by hand."""
-    return await _step("reconcile", lambda: _reconciled(rollout_id))
+    """One reconcile alone, for those who drive a rollout by hand; a shadow first gets all requests there are."""
+    row = await _step("reconcile", lambda: _reconciled(rollout_id))
+    while row["state"] == "shadow" and await _shadow_batch(rollout_id):
+        row = await _step("reconcile", lambda: _reconciled(rollout_id))
+    return row
 
 
 async def _reconciled(rollout_id: str) -> dict[str, Any]:
@@ -108,6 +130,20 @@ async def _reconciled(rollout_id: str) -> dict[str, Any]:
             "weight_before": row.weight_before, "weight_after": row.weight_after, **row.evidence,
         }  # fmt: skip
     raise Conflict(f"rollout {rollout_id} is being moved by others", hint="look again in a moment")
+
+
+@DBOS.workflow(name="surefoot.sentinel")
+async def _sentinel(agent: str, window: str) -> dict[str, Any]:
+    """One night of the sentinel; a night that could not be is told as a value, and the next one goes on."""
+
+    async def work() -> dict[str, Any]:
+        night = await sentinel(_ports(), agent, window=window)
+        return {"window": night.window, "asked": night.asked, "evidence": night.evidence, "alarm": night.alarm}
+
+    try:
+        return await _step("sentinel", work)
+    except SurefootError as error:
+        return {"error": {"code": error.code, "message": error.message, "hint": error.hint}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,10 +254,17 @@ class Durable:
         with SetWorkflowID(_link(rollout_id, 0)):
             await DBOS.start_workflow_async(_operate, rollout_id, interval_s, 0)
 
+    async def sentinel(self, agent: str) -> dict[str, Any]:
+        """Run tonight's window of an agent's sentinel, at most once a day (UTC), and give what it found."""
+        window = f"{self._ports.clock():%Y-%m-%d}"
+        with SetWorkflowID(f"sentinel:{agent}:{window}"):
+            handle = await DBOS.start_workflow_async(_sentinel, agent, window)
+        return _raised(await handle.get_result(polling_interval_sec=self._poll_s))
+
     async def operated(self, rollout_id: str) -> dict[str, Any]:
         """Wait until the operator of a rollout has ended, and give its last step."""
         link, row = 0, dict[str, Any]()
-        while row.get("state") not in ENDED:
+        while not row or not over(row):
             handle: Handle = await DBOS.retrieve_workflow_async(_link(rollout_id, link))
             row, link = _raised(await handle.get_result(polling_interval_sec=self._poll_s)), link + 1
         return row

@@ -7,19 +7,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import get_close_matches
+from typing import Any
 
 from surefoot.core.agent import Agent
 from surefoot.core.approval import Approval, state_at
 from surefoot.core.backlog import Failure, hold_reason, sources
 from surefoot.core.case import Split
 from surefoot.core.diff import Change, changes
+from surefoot.core.dossier import Dossier
 from surefoot.core.draft import Draft
 from surefoot.core.errors import Conflict, Invalid, NotFound
 from surefoot.core.genome import Genome
 from surefoot.core.rollout.standing import Reconcile, Rollout
 from surefoot.core.version import Version
 from surefoot.engine.approve import waiting
-from surefoot.engine.operate import evidence_digest
+from surefoot.engine.dossier import dossier
+from surefoot.engine.dossier import shown as dossier_shown
+from surefoot.engine.look import evidence_digest
 from surefoot.engine.triage import standing
 from surefoot.ports import Ports, Tx, Verdicts
 
@@ -60,13 +64,17 @@ class Failing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What a person is shown before a decision: the changes, the evidence it is bound to, and its state now."""
+    """What a person is shown before a decision: the changes, the evidence it is bound to, and its state now.
+
+    The dossier says what could go wrong, for whom, and how to undo it.
+    """
 
     approval: Approval
     state: str
     version: Version
     incumbent: int
     changes: tuple[Change, ...]
+    dossier: Dossier
     evidence: Mapping[str, object] = field(default_factory=dict[str, object])
     at: datetime | None = None
 
@@ -165,7 +173,7 @@ async def rollout_of(ports: Ports, name: str, rollout_id: str = "") -> Rollout:
         found = tx.rollouts.all(name)
         if rollout_id:
             found = [one for one in found if one.id.startswith(rollout_id)]
-        active = [one for one in found if one.closed_at is None]
+        active = [one for one in found if one.closed_at is None and not one.queued]
         if not found:
             what = f"has no rollout {rollout_id!r}" if rollout_id else "had no rollout yet"
             raise NotFound(
@@ -185,8 +193,9 @@ async def miscounted(ports: Ports) -> list[str]:
     """Give the rollouts whose running counts differ from their traces, outcomes and pins; there should be none."""
 
     def work(tx: Tx) -> list[str]:
-        rollouts = [one.id for agent in tx.agents.all() for one in tx.rollouts.all(agent.name)]
-        return [rollout for rollout in rollouts if tx.rollouts.miscounted(rollout)]
+        rollouts = [one for agent in tx.agents.all() for one in tx.rollouts.all(agent.name)]
+        scopes = [scope for one in rollouts for scope in (one.id, one.holdback_scope)]
+        return [scope for scope in scopes if tx.rollouts.miscounted(scope)]
 
     return await ports.store.read(work)
 
@@ -214,11 +223,35 @@ def _request(tx: Tx, approval: Approval, now: datetime) -> Request:
     rollout, version = tx.rollouts.get(approval.rollout), tx.versions.get(approval.agent, approval.version)
     incumbent = tx.versions.get(approval.agent, rollout.incumbent)
     shown = [row for row in tx.rollouts.history(rollout.id) if _is(row, approval.evidence_digest)]
+    evidence = shown[0].evidence if shown else dict[str, object]()
     return Request(
         approval=approval, state=state_at(approval, now), version=version, incumbent=rollout.incumbent,
         changes=changes(tx.versions.genome(incumbent.genome), tx.versions.genome(version.genome)),
-        evidence=shown[0].evidence if shown else {}, at=shown[0].at if shown else None,
+        dossier=dossier(tx, rollout, evidence, now), evidence=evidence, at=shown[0].at if shown else None,
     )  # fmt: skip
+
+
+def request_document(one: Request) -> dict[str, Any]:
+    """Give a request as a JSON-shaped document, the same at every door."""
+    asked, seen = one.approval, dict[str, Any](one.evidence)
+    return {
+        "id": asked.id, "agent": asked.agent, "rollout": asked.rollout, "version": asked.version,
+        "incumbent": one.incumbent, "state": one.state, "version_hash": asked.version_digest,
+        "evidence_hash": asked.evidence_digest, "proposers": list(asked.proposers),
+        "rationale": one.version.rationale, "requested_at": asked.requested_at, "expires_at": asked.expires_at,
+        "people_needed": asked.people_needed,
+        "consents": [{"by": yes.by, "at": yes.at, "feedback": yes.feedback} for yes in asked.consents],
+        "decided_by": asked.decided_by, "decided_at": asked.decided_at, "feedback": asked.feedback,
+        "changes": [
+            {"id": change.id, "kind": change.kind, "lines": change.lines(),
+             "before": change.before.document() if change.before else None,
+             "after": change.after.document() if change.after else None}
+            for change in one.changes
+        ],
+        "failure_rates": seen.get("failure_rates", {}), "e_win": seen.get("e_win"),
+        "win_at": seen.get("thresholds", {}).get("win"), "labels": seen.get("labels"),
+        "challenger_labels": seen.get("challenger_labels"), "at": one.at, **dossier_shown(one.dossier),
+    }  # fmt: skip
 
 
 def _is(row: Reconcile, evidence: str) -> bool:

@@ -7,7 +7,9 @@ what the caller says. Unknown stays unknown.
 from __future__ import annotations
 
 from surefoot.core.errors import Invalid
+from surefoot.core.rollout.standing import rollout_named
 from surefoot.core.score import Outcome, Verdict, judged
+from surefoot.core.trace import Trace
 from surefoot.engine.serve import storable
 from surefoot.ports import Ports, Tx
 
@@ -60,11 +62,20 @@ async def violate(ports: Ports, trace_id: str, what: str) -> None:
     def record(tx: Tx) -> None:
         trace = tx.traces.get(trace_id)
         tx.outcomes.add(Outcome(trace_id=trace_id, verdict="failure", at=now, source="guardrail", feedback=what))
-        if trace.rollout and trace.arm == "challenger":
-            tx.rollouts.violated(trace.rollout, trace_id, what, now)
+        if (rollout := _answerable(tx, trace)) is not None:
+            tx.rollouts.violated(rollout, trace_id, what, now)
         tx.audit.append(
             at=now, actor="guardrail", action="violation", subject=f"{trace.agent}/v{trace.version}",
             payload={"trace": trace_id, "what": what},
         )  # fmt: skip
 
     await ports.store.write(record)
+
+
+def _answerable(tx: Tx, trace: Trace) -> str | None:
+    """Give the rollout that must answer for a request: its own, or that by which the version became what it is."""
+    if trace.rollout:
+        return rollout_named(trace.rollout) if trace.arm == "challenger" else None
+    made = [one for one in tx.rollouts.all(trace.agent) if one.challenger == trace.version]
+    promoted = [one.id for one in made if one.state in ("promoted", "closed")]
+    return promoted[-1] if promoted else None

@@ -7,65 +7,76 @@ zombie of a killed one, exactly one wins; the other gets a Conflict and looks ag
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import datetime
 
 from surefoot.core.agent import Agent
 from surefoot.core.approval import DEFAULT_EXPIRY, Approval, state_at
-from surefoot.core.digest import digest
 from surefoot.core.errors import Conflict
-from surefoot.core.evidence.rollout import guard_evidence
-from surefoot.core.evidence.sampling import Assigned
+from surefoot.core.evidence.betting import MetricGuard
+from surefoot.core.incident import kind_of
 from surefoot.core.policy import ChangeLevel, level_between, may_canary
-from surefoot.core.rollout import RolloutFacts, RolloutSettings, Step, next_step
+from surefoot.core.rollout import RolloutSettings, Step, next_step
+from surefoot.core.rollout.settings import Road
 from surefoot.core.rollout.standing import Reconcile, Rollout
-from surefoot.core.version import Version, VersionState
+from surefoot.core.version import Version, transition
+from surefoot.engine.approve import ask
+from surefoot.engine.halt import must_run
+from surefoot.engine.incident import opened, taken_back
+from surefoot.engine.look import Look, evidence_digest, evidence_of, look_at
+from surefoot.engine.terms import terms_now
 from surefoot.engine.verdict import must_be_judged
 from surefoot.ports import Ports, Tx
 
 ENDED = frozenset({"promoted", "closed", "rolled_back", "inconclusive", "aborted"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """What a reconcile read: the rollout, its agent, the challenger, the facts, and the request that is open."""
-
-    rollout: Rollout
-    agent: Agent
-    challenger: Version
-    facts: RolloutFacts
-    approval: Approval | None
+ALARMS_BEFORE_END = 3  # one for each reason to call a person, and the end
 
 
 async def start_rollout(
-    ports: Ports, name: str, number: int, *, by: str, settings: RolloutSettings | None = None, forced_by: str = ""
-) -> Rollout:
-    """Offer a candidate to live traffic, at its floor share.
+    ports: Ports, name: str, number: int, *, by: str, settings: RolloutSettings | None = None, forced_by: str = "",
+    road: Road | None = None, queue: bool = False, metrics: Sequence[MetricGuard] = (),
+) -> Rollout:  # fmt: skip
+    """Offer a candidate to live traffic, at its floor share, or (on the `paired` road) first to recorded requests.
 
     `by` is whoever starts it: the loop itself (held to the agent's policy) or a person. `forced_by` names the person
-    who offers a version that the gate did not pass; everything about it says "no guarantee" from then on.
+    who offers a version that the gate did not pass; everything about it says "no guarantee" from then on. While
+    another rollout is in progress it is a Conflict; with `queue`, and for the loop, it waits for its turn instead.
     """
     now, rollout_id = ports.clock(), ports.new_id()
 
     def work(tx: Tx) -> Rollout:
         agent, version = tx.agents.get(name), tx.versions.get(name, number)
+        must_run(tx, agent)
         if version.number == agent.live:
             raise Conflict(f"{name} {version.label} is live already", hint="offer another version")
-        if agent.stopped:
-            raise Conflict(f"agent {name} is stopped", hint="surefoot resume lets it change again")
         if by == "loop":
             may_canary(agent.policy, _level(tx, agent, version))
-        tx.versions.move(name, number, "canary", forced_by=forced_by)
+        waits = (queue or by == "loop") and bool(tx.rollouts.active(name) or tx.rollouts.queue(name))
+        if waits:
+            _may_queue(tx, version, forced_by)
+        else:
+            tx.versions.move(name, number, "canary", forced_by=forced_by)
         must_be_judged(tx, version, forced_by=forced_by)
+        terms = settings or terms_now(tx, agent, now, road)
+        terms = replace(terms, metrics=tuple(metrics) or terms.metrics)
         rollout = Rollout(
             id=rollout_id, agent=name, challenger=number, incumbent=agent.live, state="draft", weight_percent=0.0,
             epoch=0, started_at=now, salt=rollout_id, proposers=(version.author,), forced_by=forced_by,
-            settings=settings or _terms(tx, agent),
+            settings=terms, queued=waits,
         )  # fmt: skip
         tx.rollouts.add(rollout)
+        for metric in terms.metrics:
+            tx.rollouts.watch_metric(rollout_id, metric)
+        if not waits:
+            supersede(tx, ports, name, rollout_id)
+            if tx.agents.get(name).live != agent.live:
+                raise Conflict(
+                    f"{name} {version.label} would build on a version that steps back now", hint="look again"
+                )
         tx.audit.append(
-            at=now, actor=forced_by or by, action="rollout-started", subject=f"{name}/{version.label}",
+            at=now, actor=forced_by or by, action="rollout-queued" if waits else "rollout-started",
+            subject=f"{name}/{version.label}",
             payload={"rollout": rollout_id, "settings": asdict(rollout.settings), "forced_by": forced_by},
         )  # fmt: skip
         return rollout
@@ -73,14 +84,13 @@ async def start_rollout(
     return await ports.store.write(work)
 
 
-def _terms(tx: Tx, agent: Agent) -> RolloutSettings:
-    """The terms of a rollout: the agent's, with each label watched and the incumbent's failure rate frozen now."""
-    seen = tx.outcomes.labelled(agent.name, version=agent.live)
-    labels = seen.success + seen.failure
-    rate = None if labels < 50 else min(0.98, max(0.005, seen.failure / labels))
-    terms = agent.habits.rollout
-    guards = terms.guards or tuple(f"label={label.lower()}" for label in agent.labels)
-    return replace(terms, guards=guards, baseline_rate=terms.baseline_rate if rate is None else rate)
+def _may_queue(tx: Tx, version: Version, forced_by: str) -> None:
+    """Refuse to queue what could not begin, or waits already."""
+    transition(version, "canary", forced_by=forced_by)
+    if any(one.challenger == version.number for one in tx.rollouts.queue(version.agent)):
+        raise Conflict(
+            f"{version.agent} {version.label} is in the queue already", hint="surefoot rollout list shows it"
+        )
 
 
 def _level(tx: Tx, agent: Agent, version: Version) -> ChangeLevel:
@@ -91,91 +101,58 @@ def _level(tx: Tx, agent: Agent, version: Version) -> ChangeLevel:
 async def reconcile(ports: Ports, rollout_id: str) -> Reconcile:
     """Take the next step of a rollout, whatever it is; Conflict if somebody else took it meanwhile."""
     now = ports.clock()
-    look = await ports.store.read(lambda tx: _look(tx, rollout_id, now))
-    step = next_step(look.facts, now)
-    row = Reconcile(
-        rollout=rollout_id, seq=look.rollout.steps + 1, at=now, action=step.action, reason=step.reason,
-        sentence=step.sentence, weight_before=look.rollout.weight_percent, weight_after=step.weight_percent,
-        evidence=_evidence(look, step),
-    )  # fmt: skip
-    if (
-        look.rollout.state in ENDED
-        and step.state == look.rollout.state
-        and step.weight_percent == look.rollout.weight_percent
-    ):
+    look = await ports.store.read(lambda tx: look_at(tx, rollout_id, now))
+    step, row = _decided(look, now)
+    rollout, still = look.rollout, (step.state, step.weight_percent)
+    if rollout.state in ENDED and not rollout.watched and still == (rollout.state, rollout.weight_percent):
         return row
     await ports.store.write(lambda tx: _record(tx, ports, look, step, row))
     return row
 
 
-def _look(tx: Tx, rollout_id: str, now: datetime) -> Look:
-    rollout = tx.rollouts.get(rollout_id)
-    agent, challenger = tx.agents.get(rollout.agent), tx.versions.get(rollout.agent, rollout.challenger)
-    approval = tx.approvals.get(rollout.approval) if rollout.approval else None
-    facts = RolloutFacts(
-        settings=rollout.settings, state=rollout.state, weight_percent=rollout.weight_percent, epoch=rollout.epoch,
-        started_at=rollout.started_at, strata=tuple(tx.rollouts.strata(rollout_id)),
-        assigned=tuple(Assigned(epoch=e, weight_percent=w, challenger=c, incumbent=i)
-                       for e, w, c, i in tx.rollouts.assigned(rollout_id)),
-        zero_tolerance_events=tx.rollouts.violations(rollout_id),
-        guards=_guards(tx, rollout), accepted_guards=frozenset(rollout.accepted_guards),
-        approval=None if approval is None else state_at(approval, now),
-        approval_is_current=approval is not None and _current(approval, challenger),
-        kill_switch=agent.stopped,
-        abort_by=rollout.wished_by if rollout.wish == "abort" else "",
-        rollback_by=rollout.wished_by if rollout.wish == "roll_back" else "",
-        override_by=rollout.wished_by if rollout.wish == "promote" else "",
+def _decided(look: Look, now: datetime) -> tuple[Step, Reconcile]:
+    step, rollout = next_step(look.facts, now), look.rollout
+    return step, Reconcile(
+        rollout=rollout.id, seq=rollout.steps + 1, at=now, action=step.action, reason=step.reason,
+        sentence=step.sentence, weight_before=rollout.weight_percent, weight_after=step.weight_percent,
+        evidence=evidence_of(look, step),
     )  # fmt: skip
-    return Look(rollout=rollout, agent=agent, challenger=challenger, facts=facts, approval=approval)
 
 
-def _guards(tx: Tx, rollout: Rollout) -> dict[str, float]:
-    """Give the evidence against the challenger in each slice that is watched."""
-    if not rollout.settings.guards:
-        return {}
-    seen = tx.rollouts.slice_strata(rollout.id)
-    return {name: guard_evidence(seen.get(name, ())) for name in rollout.settings.guards}
+def over(row: Mapping[str, object]) -> bool:
+    """Whether nothing is left to look at after this step (its state and holdback): the operator may go."""
+    return row["state"] in ENDED and not row.get("holdback_percent")
 
 
-def _current(approval: Approval, challenger: Version) -> bool:
-    """An approval holds for one version; its evidence hash was compared when the decision was taken."""
-    return approval.version == challenger.number and approval.version_digest == challenger.genome
-
-
-def _evidence(look: Look, step: Step) -> dict[str, object]:
-    """Give what a step was decided from, as people and records see it."""
-    seen = step.evidence
-    return {
-        "state": step.state, "epoch": step.epoch, "by": step.by,
-        "guarantee": step.guarantee and not look.rollout.forced_by,
-        "e_win": seen.e_win, "e_guard": seen.e_guard, "e_sample_ratio": seen.e_sample_ratio,
-        "relative_risk": seen.relative_risk, "interval": [seen.interval.low, seen.interval.high],
-        "labels": seen.labels, "challenger_labels": seen.challenger_labels, "fresh_labels": seen.fresh_labels,
-        "labels_needed": seen.labels_needed, "thresholds": dict(seen.thresholds),
-        "failure_rates": _rates(look.facts), "names": list(step.names),
-        "guards": {name: e for name, e in look.facts.guards.items() if e >= 1},
-    }  # fmt: skip
-
-
-def _rates(facts: RolloutFacts) -> dict[str, float | None]:
-    failed = (sum(s.challenger_failures for s in facts.strata), sum(s.incumbent_failures for s in facts.strata))
-    labels = (facts.challenger_labels, facts.labels - facts.challenger_labels)
-    rates = [f / n if n else None for f, n in zip(failed, labels, strict=True)]
-    return {"challenger": rates[0], "incumbent": rates[1]}
+def step_within(
+    tx: Tx, ports: Ports, rollout_id: str, *, successor: str = "", rollback_by: str = "", because: str = "",
+    moved: bool = False,
+) -> Step:  # fmt: skip
+    """Take a rollout's next step inside a transaction, because of something that this transaction does."""
+    look = look_at(tx, rollout_id, ports.clock())
+    facts = replace(
+        look.facts, successor=successor, rollback_by=rollback_by or look.facts.rollback_by,
+        base_moved=moved or look.facts.base_moved,
+    )  # fmt: skip
+    rollout = replace(look.rollout, wish_reason=because) if because else look.rollout
+    look = replace(look, facts=facts, rollout=rollout)
+    step, row = _decided(look, ports.clock())
+    _record(tx, ports, look, step, row)
+    return step
 
 
 def _record(tx: Tx, ports: Ports, look: Look, step: Step, row: Reconcile) -> None:
     now, rollout = row.at, look.rollout
-    after = replace(
-        rollout, state=step.state, weight_percent=step.weight_percent, epoch=step.epoch, steps=row.seq,
-        reason=step.reason, wish="" if step.by or step.state in ENDED else rollout.wish,
-        closed_at=now if step.state in ENDED else None,
-    )  # fmt: skip
+    if rollout.queued and step.state not in ("draft", *ENDED):
+        _takes_turn(tx, ports, rollout)
+    after = _after(rollout, step, row.seq, now)
     if step.action == "await_approval" or step.reason in ("approval_expired", "approval_stale"):
         after = _ask(tx, ports, look, step, after)
+    if step.action == "thaw":
+        _withdraw(tx, look)
     tx.rollouts.swap(after)
     tx.rollouts.record(row)
-    _settle(tx, look, step, now)
+    _settle(tx, ports, look, step, now)
     if step.action != "hold" or step.state != rollout.state:
         tx.audit.append(
             at=now, actor=step.by or "operator", action=f"rollout-{step.action}",
@@ -183,6 +160,32 @@ def _record(tx: Tx, ports: Ports, look: Look, step: Step, row: Reconcile) -> Non
             payload={"rollout": rollout.id, "reason": step.reason, "sentence": step.sentence,
                      "weight": [row.weight_before, row.weight_after], **row.evidence},
         )  # fmt: skip
+    if (kind := kind_of(rollout.state, step)) is not None:
+        opened(tx, rollout.agent, kind, version=rollout.challenger, sentence=step.sentence, at=now,
+               rollout=rollout.id, facts=row.evidence)  # fmt: skip
+    if step.state in ENDED and rollout.state not in ENDED and not rollout.queued:
+        next_turn(tx, ports, rollout.agent)
+
+
+def _after(rollout: Rollout, step: Step, seq: int, now: datetime) -> Rollout:
+    """The row that follows from a step."""
+    begins = rollout.queued and step.state not in ("draft", *ENDED)
+    thawed, over_now = step.action == "thaw", step.state in ENDED and not step.holdback_percent
+    return replace(
+        rollout, state=step.state, weight_percent=step.weight_percent, epoch=step.epoch, steps=seq,
+        reason=step.reason, wish="" if step.by or step.state in ENDED else rollout.wish,
+        approval="" if thawed else rollout.approval, thawed_epoch=step.epoch if thawed else rollout.thawed_epoch,
+        started_at=now if begins else rollout.started_at, queued=rollout.queued and step.state == "draft",
+        promoted_at=now if step.action == "promote" else rollout.promoted_at, holdback_percent=step.holdback_percent,
+        alarms=(*rollout.alarms, step.reason) if step.action == "alarm" else rollout.alarms,
+        closed_at=(rollout.closed_at or now) if over_now else None,
+    )  # fmt: skip
+
+
+def _withdraw(tx: Tx, look: Look) -> None:
+    """End a request that was open when the rollout was frozen; what follows the thaw is other evidence."""
+    if look.approval is not None and look.approval.state == "pending":
+        tx.approvals.swap(look.approval, replace(look.approval, state="expired"))
 
 
 def _ask(tx: Tx, ports: Ports, look: Look, step: Step, rollout: Rollout) -> Rollout:
@@ -196,26 +199,18 @@ def _ask(tx: Tx, ports: Ports, look: Look, step: Step, rollout: Rollout) -> Roll
     approval = Approval(
         id=f"promote-{rollout.agent}-v{rollout.challenger}-{asked + 1}", agent=rollout.agent, rollout=rollout.id,
         version=rollout.challenger, version_digest=look.challenger.genome,
-        evidence_digest=evidence_digest(rollout.id, _evidence(look, step)), proposers=rollout.proposers,
+        evidence_digest=evidence_digest(rollout.id, evidence_of(look, step)), proposers=rollout.proposers,
         requested_at=now, expires_at=now + DEFAULT_EXPIRY,
     )  # fmt: skip
-    tx.approvals.add(approval)
+    ask(tx, ports, approval, step.sentence)
     return replace(rollout, approval=approval.id)
 
 
-def evidence_digest(rollout_id: str, evidence: Mapping[str, object]) -> str:
-    """Name the evidence a person is shown."""
-    return digest([rollout_id, evidence["e_win"], evidence["e_guard"], evidence["labels"], evidence["failure_rates"]])
-
-
-def _settle(tx: Tx, look: Look, step: Step, now: datetime) -> None:
+def _settle(tx: Tx, ports: Ports, look: Look, step: Step, now: datetime) -> None:
     """Carry a verdict over to the versions and the live pointer."""
     rollout, name = look.rollout, look.rollout.agent
     if step.state == rollout.state:
         return
-    outcome: dict[str, VersionState] = {
-        "rolled_back": "rolled_back", "inconclusive": "inconclusive", "aborted": "rolled_back",
-    }  # fmt: skip
     if step.state == "promoted":
         if look.agent.live != rollout.incumbent:
             raise Conflict(f"{name} moved to v{look.agent.live} while this rollout ran", hint="start it anew")
@@ -224,27 +219,57 @@ def _settle(tx: Tx, look: Look, step: Step, now: datetime) -> None:
         tx.agents.swap(replace(look.agent, live=rollout.challenger))
         why = f"{step.reason}: {step.sentence}"
         tx.agents.moved_live(name, rollout.challenger, at=now, by=_approver(look, step), why=why)
-    elif rollout.state == "promoted":
-        _taken_back(tx, look, step, now)
-    elif step.state in outcome:
-        tx.versions.move(name, rollout.challenger, outcome[step.state])
+    elif rollout.state in ("promoted", "closed"):
+        if step.state == "rolled_back":
+            _taken_back(tx, ports, look, step, now)
+    elif step.state in ENDED and not rollout.queued:
+        undecided = step.state == "inconclusive" or step.reason == "stale_base"
+        tx.versions.move(name, rollout.challenger, "inconclusive" if undecided else "rolled_back")
 
 
-def _taken_back(tx: Tx, look: Look, step: Step, now: datetime) -> None:
-    """Give the live pointer back to the incumbent of a rollout that was promoted, unless it has moved on since."""
+def _taken_back(tx: Tx, ports: Ports, look: Look, step: Step, now: datetime) -> None:
+    """Give the live pointer back to the incumbent of a rollout that was promoted, unless it has moved on since.
+
+    A rollout that is compared with the version that steps back has lost its base, and ends.
+    """
     rollout, name = look.rollout, look.rollout.agent
     if look.agent.live != rollout.challenger:
         return
-    if tx.rollouts.active(name) is not None:
-        raise Conflict(
-            f"{name} v{rollout.challenger} must step back, but another rollout builds on it",
-            hint=f"surefoot rollback {name} ends that one first",
-        )
     tx.versions.move(name, rollout.challenger, "rolled_back")
     tx.versions.move(name, rollout.incumbent, "live")
     tx.agents.swap(replace(look.agent, live=rollout.incumbent))
-    why = f"{step.reason}: {step.sentence}"
-    tx.agents.moved_live(name, rollout.incumbent, at=now, by=step.by or "operator", why=why)
+    told = f"{step.sentence} ({rollout.wish_reason})" if step.by and rollout.wish_reason else step.sentence
+    tx.agents.moved_live(name, rollout.incumbent, at=now, by=step.by or "operator", why=f"{step.reason}: {told}")
+    taken_back(tx, name, rollout.challenger, sentence=told, evidence=rollout.id, at=now)
+    if (active := tx.rollouts.active(name)) is not None:
+        step_within(tx, ports, active.id, moved=True)
+
+
+def supersede(tx: Tx, ports: Ports, name: str, successor: str) -> None:
+    """End the holdback of an agent, because another rollout begins; an alarm that is due comes first."""
+    for _ in range(ALARMS_BEFORE_END):
+        if (held := tx.rollouts.holdback(name)) is None:
+            return
+        step_within(tx, ports, held.id, successor=successor)
+
+
+def _takes_turn(tx: Tx, ports: Ports, rollout: Rollout) -> None:
+    """Make a queued rollout the one in progress."""
+    name = rollout.agent
+    if tx.rollouts.active(name) is not None:
+        raise Conflict(f"agent {name!r} already has a rollout in progress", hint="the queue goes on when it has ended")
+    supersede(tx, ports, name, rollout.id)
+    if tx.agents.get(name).live != rollout.incumbent:
+        raise Conflict(f"{name} moved away from v{rollout.incumbent} meanwhile", hint="look again")
+    version = tx.versions.move(name, rollout.challenger, "canary", forced_by=rollout.forced_by)
+    must_be_judged(tx, version, forced_by=rollout.forced_by)
+
+
+def next_turn(tx: Tx, ports: Ports, name: str) -> None:
+    """Let the queue go on: abort what lost its base, and begin the first that did not."""
+    for one in tx.rollouts.queue(name):
+        if step_within(tx, ports, one.id).state not in ENDED:
+            return
 
 
 def _approver(look: Look, step: Step) -> str:

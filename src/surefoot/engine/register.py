@@ -93,7 +93,7 @@ def _locked_changes(base: Genome, genome: Genome) -> list[str]:
     return [one.id for one in found if any(side is not None and side.locked for side in (one.before, one.after))]
 
 
-async def stop(ports: Ports, name: str, *, by: str, stopped: bool = True) -> Agent:
+async def stop(ports: Ports, name: str, *, by: str, stopped: bool = True, reason: str = "") -> Agent:
     """Set or lift the kill switch: a stopped agent serves its live version and changes in no way."""
     now = ports.clock()
 
@@ -101,7 +101,8 @@ async def stop(ports: Ports, name: str, *, by: str, stopped: bool = True) -> Age
         agent = tx.agents.get(name)
         if agent.stopped == stopped:
             raise Conflict(f"agent {name} is {'stopped' if stopped else 'running'} already", hint="nothing to do")
-        tx.audit.append(at=now, actor=by, action="stopped" if stopped else "resumed", subject=name, payload={})
+        action = "stopped" if stopped else "resumed"
+        tx.audit.append(at=now, actor=by, action=action, subject=name, payload={"reason": reason} if reason else {})
         return tx.agents.swap(replace(agent, stopped=stopped))
 
     return await ports.store.write(work)

@@ -1,19 +1,25 @@
 """Roll back: step back at any time, from any state; and since a rollback is an event of its own, forward again.
 
 With a rollout in progress the challenger loses its share at once (also while a person is being asked). Otherwise the
-live pointer moves to an earlier version of the lineage, or to the one that is named.
+live pointer moves to an earlier version of the lineage, or to the one that is named; a holdback ends with it. What a
+version that is taken back came from is open again, and the lesson is written.
 """
 
 from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from surefoot.core.agent import Agent
 from surefoot.core.approval import identity
 from surefoot.core.errors import Conflict, Forbidden, Invalid
 from surefoot.core.rollout.standing import Rollout
-from surefoot.engine.operate import ENDED, reconcile
+from surefoot.core.version import Version
+from surefoot.engine.halt import halted
+from surefoot.engine.incident import taken_back
+from surefoot.engine.operate import ENDED, next_turn, reconcile, step_within, supersede
+from surefoot.engine.sentinel import open_alarm
 from surefoot.ports import Ports, Tx
 
 TRIES = 5
@@ -36,7 +42,10 @@ async def rollback(ports: Ports, name: str, *, by: str, to: int | None = None, r
     active = await ports.store.read(lambda tx: tx.rollouts.active(name))
     if active is not None:
         ended = await _ended(ports, active, by, reason)
-        if to is None and ended.state != "promoted":  # where a promotion was faster, the live version steps back
+        if to is None and ended.state not in (
+            "promoted",
+            "closed",
+        ):  # where a promotion was faster, the live version steps back
             return RolledBack(agent=name, live=active.incumbent, before=active.incumbent, rollout=active.id)
     return await ports.store.write(lambda tx: _moved(tx, ports, name, by, to, reason))
 
@@ -66,9 +75,9 @@ def wish(tx: Tx, ports: Ports, rollout_id: str, what: str, by: str, reason: str)
     rollout = tx.rollouts.get(rollout_id)
     if rollout.state in ENDED:
         raise Conflict(f"rollout {rollout_id} has ended: {rollout.state.replace('_', ' ')}", hint="look at it again")
-    if what == "promote" and identity(by) in {identity(name) for name in rollout.proposers}:
+    if what in ("promote", "thaw") and identity(by) in {identity(name) for name in rollout.proposers}:
         raise Forbidden(
-            f"{by} proposed {rollout.agent} v{rollout.challenger} and cannot promote it",
+            f"{by} proposed {rollout.agent} v{rollout.challenger} and cannot {what} it",
             hint="another person has to look at it",
         )
     tx.audit.append(
@@ -80,21 +89,69 @@ def wish(tx: Tx, ports: Ports, rollout_id: str, what: str, by: str, reason: str)
 
 def _moved(tx: Tx, ports: Ports, name: str, by: str, to: int | None, reason: str) -> RolledBack:
     agent, now = tx.agents.get(name), ports.clock()
-    target = tx.versions.get(name, to if to is not None else _previous(tx, agent))
-    if target.number == agent.live:
-        raise Conflict(f"{name} {target.label} is live already", hint="surefoot versions shows where each one stands")
-    if target.number not in {number for number, *_ in tx.agents.lineage(name)}:
-        raise Conflict(f"{name} {target.label} was never live", hint="surefoot rollout start offers it to live traffic")
-    tx.versions.move(name, agent.live, "rolled_back" if target.number < agent.live else "retired")
-    tx.versions.move(name, target.number, "live", forced_by=by)
-    tx.agents.swap(replace(agent, live=target.number))
-    word = "back" if target.number < agent.live else "forward"
-    tx.agents.moved_live(name, target.number, at=now, by=by, why=reason or f"rolled {word} from v{agent.live}")
+    target = _target(tx, agent, to)
+    held, word = tx.rollouts.holdback(name), "back" if target.number < agent.live else "forward"
     tx.audit.append(
         at=now, actor=by, action=f"rolled-{word}", subject=f"{name}/{target.label}",
         payload={"from": agent.live, "to": target.number, "reason": reason},
     )  # fmt: skip
-    return RolledBack(agent=name, live=target.number, before=agent.live)
+    done = RolledBack(agent=name, live=target.number, before=agent.live, rollout="" if held is None else held.id)
+    if held is not None and (held.challenger, held.incumbent) == (agent.live, target.number):
+        step_within(tx, ports, held.id, rollback_by=by, because=reason)
+        return done
+    supersede(tx, ports, name, target.label)
+    if (now_agent := tx.agents.get(name)).live == target.number:  # an alarm of the holdback was faster
+        return done
+    _made_live(tx, now_agent, target, by=by, reason=reason, at=now)
+    if (active := tx.rollouts.active(name)) is not None:  # it is compared with what has just left
+        step_within(tx, ports, active.id, moved=True)
+    next_turn(tx, ports, name)
+    return done
+
+
+def _made_live(tx: Tx, agent: Agent, target: Version, *, by: str, reason: str, at: datetime) -> None:
+    """Move the pointer; a version that is left for an earlier one reopens its levers."""
+    name, back = agent.name, target.number < agent.live
+    tx.versions.move(name, agent.live, "rolled_back" if back else "retired")
+    tx.versions.move(name, target.number, "live", forced_by=by)
+    tx.agents.swap(replace(agent, live=target.number))
+    why = reason or f"rolled {'back' if back else 'forward'} from v{agent.live}"
+    tx.agents.moved_live(name, target.number, at=at, by=by, why=why)
+    if back:
+        sentence = f"{by} rolled it back{f': {reason}' if reason else '.'}"
+        taken_back(tx, name, agent.live, sentence=sentence, evidence=f"rolled back to {target.label}", at=at)
+
+
+async def thaw(ports: Ports, rollout_id: str, *, by: str, reason: str = "") -> Rollout:
+    """Let a frozen rollout go on, because a person has looked; gives it as the wish left it, to be reconciled.
+
+    Conflict when it is not frozen, its agent is stopped or an alarm is open; Forbidden for one's own proposal.
+    """
+    if not by.strip():
+        raise Invalid("a thaw needs a person's name", hint="say who has looked (--by NAME)")
+
+    def work(tx: Tx) -> Rollout:
+        rollout = tx.rollouts.get(rollout_id)
+        if rollout.state != "frozen":
+            raise Conflict(
+                f"rollout {rollout_id} is {rollout.state.replace('_', ' ')}, not frozen", hint="nothing to do"
+            )
+        if halted(tx, tx.agents.get(rollout.agent)):
+            raise Conflict(f"agent {rollout.agent} is stopped", hint="surefoot resume lets it change again")
+        if alarm := open_alarm(tx, rollout.agent):
+            raise Conflict(f"an alarm is open: {alarm}", hint="surefoot incidents shows it, and --close closes it")
+        return wish(tx, ports, rollout_id, "thaw", by, reason)
+
+    return await ports.store.write(work)
+
+
+def _target(tx: Tx, agent: Agent, to: int | None) -> Version:
+    name, target = agent.name, tx.versions.get(agent.name, to if to is not None else _previous(tx, agent))
+    if target.number == agent.live:
+        raise Conflict(f"{name} {target.label} is live already", hint="surefoot versions shows where each one stands")
+    if target.number not in {number for number, *_ in tx.agents.lineage(name)}:
+        raise Conflict(f"{name} {target.label} was never live", hint="surefoot rollout start offers it to live traffic")
+    return target
 
 
 def _previous(tx: Tx, agent: Agent) -> int:

@@ -13,9 +13,10 @@ from functools import lru_cache
 from surefoot.core.errors import Invalid, Unavailable
 from surefoot.core.genome import Genome, render
 from surefoot.core.rollout.assign import Assignment, RolloutView, assign
-from surefoot.core.rollout.standing import Rollout
+from surefoot.core.rollout.standing import HOLDBACK, Rollout
 from surefoot.core.score import Outcome
 from surefoot.core.trace import Arm, Pin, Trace
+from surefoot.engine.halt import halted
 from surefoot.ports import Answer, Finish, Model, Ports, Question, Tx
 
 
@@ -69,23 +70,57 @@ async def _seated(ports: Ports, agent: str, unit: str) -> Seat:
 
 
 def _known_seat(tx: Tx, agent: str, unit: str) -> Seat | None:
-    rollout = tx.rollouts.active(agent)
-    if rollout is None:
+    draw = _draw(tx, agent)
+    if draw is None:
         return _incumbent_seat(tx, agent)
-    pin = tx.traces.pinned(rollout.id, unit)
+    pin = tx.traces.pinned(draw.scope, unit)
     if pin is not None:
-        return _rollout_seat(tx, rollout, unit, pin)
-    return None if _share(tx, rollout) else _incumbent_seat(tx, agent)
+        return _drawn_seat(tx, draw, unit, pin)
+    return None if draw.share else _incumbent_seat(tx, agent)
 
 
 def _new_seat(tx: Tx, agent: str, unit: str) -> Seat:
-    rollout = tx.rollouts.active(agent)
-    if rollout is None or not _share(tx, rollout):  # no lots are drawn, so the unit is no part of the rollout yet
+    draw = _draw(tx, agent)
+    if draw is None or not draw.share:  # no lots are drawn, so the unit is no part of the rollout yet
         return _incumbent_seat(tx, agent)
-    given = assign(_view(rollout, rollout.weight_percent), unit)
-    pin = tx.traces.pin(Pin(rollout=rollout.id, unit=unit, arm=given.arm, weight_percent=given.weight_percent,
+    given = assign(draw.view, unit)
+    pin = tx.traces.pin(Pin(rollout=draw.scope, unit=unit, arm=given.arm, weight_percent=given.weight_percent,
                             epoch=given.epoch))  # fmt: skip
-    return _rollout_seat(tx, rollout, unit, pin)
+    return _drawn_seat(tx, draw, unit, pin)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Draw:
+    """The lots that are drawn now: in a rollout's canary, or in the holdback that follows it."""
+
+    rollout: Rollout
+    scope: str
+    salt: str
+    share: float
+    epoch: int
+
+    @property
+    def view(self) -> RolloutView:
+        return RolloutView(salt=self.salt, weight_percent=self.share, epoch=self.epoch)
+
+
+def _draw(tx: Tx, agent: str) -> _Draw | None:
+    """Give the rollout in progress, else the holdback of the live version, else None.
+
+    While the kill switch is on a challenger has no share, and there is no holdback, whenever a reconcile notices.
+    """
+    rollout = tx.rollouts.active(agent)
+    if rollout is not None:
+        share = 0.0 if halted(tx, tx.agents.get(agent)) else rollout.weight_percent
+        return _Draw(rollout=rollout, scope=rollout.id, salt=rollout.salt, share=share, epoch=rollout.epoch)
+    held = tx.rollouts.holdback(agent)
+    if held is None:
+        return None
+    record = tx.agents.get(agent)
+    if record.live != held.challenger or halted(tx, record):
+        return None
+    scope = held.holdback_scope  # another salt than the canary's: units are drawn anew, at one share, in one epoch
+    return _Draw(rollout=held, scope=scope, salt=f"{held.salt}{HOLDBACK}", share=100 - held.holdback_percent, epoch=0)
 
 
 def _incumbent_seat(tx: Tx, agent: str) -> Seat:
@@ -94,24 +129,16 @@ def _incumbent_seat(tx: Tx, agent: str) -> Seat:
     return Seat(version=version.number, genome=tx.versions.genome(version.genome), model=record.habits.model)
 
 
-def _rollout_seat(tx: Tx, rollout: Rollout, unit: str, pin: Pin) -> Seat:
+def _drawn_seat(tx: Tx, draw: _Draw, unit: str, pin: Pin) -> Seat:
+    rollout = draw.rollout
     seen = Assignment(arm=pin.arm, weight_percent=pin.weight_percent, epoch=pin.epoch)
-    serving = assign(_view(rollout, _share(tx, rollout)), unit, seen)
+    serving = assign(draw.view, unit, seen)
     number = rollout.challenger if serving.arm == "challenger" else rollout.incumbent
     version = tx.versions.get(rollout.agent, number)
     return Seat(
         version=number, genome=tx.versions.genome(version.genome), model=tx.agents.get(rollout.agent).habits.model,
-        rollout=rollout.id, arm=pin.arm, assignment=seen,
+        rollout=draw.scope, arm=pin.arm, assignment=seen,
     )  # fmt: skip
-
-
-def _share(tx: Tx, rollout: Rollout) -> float:
-    """The challenger's share now: none from the moment the kill switch is on, whenever a reconcile notices."""
-    return 0.0 if tx.agents.get(rollout.agent).stopped else rollout.weight_percent
-
-
-def _view(rollout: Rollout, weight_percent: float) -> RolloutView:
-    return RolloutView(salt=rollout.salt, weight_percent=weight_percent, epoch=rollout.epoch)
 
 
 def storable(text: str) -> str:

@@ -20,6 +20,7 @@ from surefoot.core.gate import SearchVerdict
 from surefoot.core.lesson import Lesson
 from surefoot.core.policy import may_tick
 from surefoot.engine.evaluate import accuracy, examine
+from surefoot.engine.halt import must_run
 from surefoot.engine.improve import Written, improve
 from surefoot.engine.operate import start_rollout
 from surefoot.engine.release import due, release, summary
@@ -70,11 +71,15 @@ async def tick(
 
 async def next_number(ports: Ports, name: str) -> int:
     """Give the number that the next tick will have; Forbidden or Conflict when policy does not allow one now."""
-    agent = await ports.store.read(lambda tx: tx.agents.get(name))
-    if agent.stopped:
-        raise Conflict(f"agent {name} is stopped", hint="surefoot resume lets it change again")
+    agent = await ports.store.read(lambda tx: _running(tx, name))
     may_tick(agent.policy, agent.last_tick_at, ports.clock())
     return agent.tick + 1
+
+
+def _running(tx: Tx, name: str) -> Agent:
+    agent = tx.agents.get(name)
+    must_run(tx, agent)
+    return agent
 
 
 async def _begin(cycle: _Cycle) -> dict[str, Any]:
@@ -87,8 +92,7 @@ async def _begin(cycle: _Cycle) -> dict[str, Any]:
             return {"tick": cycle.number}
         if agent.tick != cycle.number - 1:
             raise Conflict(f"tick {cycle.number} of {cycle.name} is over (now at {agent.tick})", hint="start a new one")
-        if agent.stopped:
-            raise Conflict(f"agent {cycle.name} is stopped", hint="surefoot resume lets it change again")
+        must_run(tx, agent)
         may_tick(agent.policy, agent.last_tick_at, now)
         tx.agents.swap(replace(agent, tick=cycle.number, last_tick_at=now))
         tx.audit.append(

@@ -6,12 +6,13 @@ Adapters implement them without knowing the engine; `app.build` is where the two
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from surefoot.core.errors import NotFound
 from surefoot.ports.improver import Improver
 from surefoot.ports.model import Answer, Finish, Model, Question
+from surefoot.ports.notifier import Notifier
 from surefoot.ports.store import Filed, ProposalState, Store, Tx, Verdicts
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Finish",
     "Improver",
     "Model",
+    "Notifier",
     "Ports",
     "ProposalState",
     "Question",
@@ -31,13 +33,18 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """Everything an engine verb may use: the store, the clock, fresh ids, and models and improvers by name."""
+    """Everything an engine verb may use: the store, the clock, fresh ids, and models and improvers by name.
+
+    `notifiers` are the channels to people by name; `people_needed` is the least number of people who must approve.
+    """
 
     store: Store
     clock: Callable[[], datetime]
     new_id: Callable[[], str]
     model_named: Callable[[str], Model]
     improvers: Mapping[str, Improver]
+    notifiers: Mapping[str, Notifier] = field(default_factory=dict[str, Notifier])
+    people_needed: int = 1
 
     def improver_named(self, name: str) -> Improver:
         """Give the improver with this name; NotFound lists those there are."""

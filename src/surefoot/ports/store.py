@@ -7,7 +7,7 @@ that could race are compare-and-set: they name the revision they were read at an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol, TypeVar
@@ -19,14 +19,20 @@ from surefoot.core.backlog import Failure, Lever
 from surefoot.core.budget import Budget, Ledger
 from surefoot.core.case import Case, Split
 from surefoot.core.draft import Draft
+from surefoot.core.evidence.betting import MetricGuard, MetricState
+from surefoot.core.evidence.paired import Tally
 from surefoot.core.evidence.rollout import Stratum
 from surefoot.core.genome import Genome
+from surefoot.core.incident import Incident
 from surefoot.core.lesson import Lesson
+from surefoot.core.notice import Notice, NoticeState
 from surefoot.core.proposal import Cost, Proposal
+from surefoot.core.rollout.shadow import Shared, Spoken
 from surefoot.core.rollout.standing import Reconcile, Rollout
 from surefoot.core.score import Outcome
+from surefoot.core.sentinel import Banked
 from surefoot.core.slots import Look
-from surefoot.core.trace import Pin, Trace
+from surefoot.core.trace import Arm, Pin, Trace
 from surefoot.core.version import Version, VersionState
 
 T = TypeVar("T")
@@ -92,11 +98,18 @@ class Traces(Protocol):
         ...
 
     def pinned(self, rollout: str, unit: str) -> Pin | None: ...
+    def seen(self, agent: str, *, since: datetime) -> int:
+        """How many requests an agent had since then."""
+        ...
+
     def uncased(self, agent: str, limit: int) -> list[tuple[Trace, Outcome]]:
         """Labelled traces (with an expectation) that are not sorted into cases yet, oldest first."""
         ...
 
     def cased(self, trace_ids: Iterable[str]) -> None: ...
+    def usual(self, agent: str, version: int, last: int) -> Mapping[str, float]:
+        """The mean `latency_s` and `cost_usd` of a version's last whole answers."""
+        ...
 
 
 class Outcomes(Protocol):
@@ -156,10 +169,22 @@ class Rollouts(Protocol):
     def add(self, rollout: Rollout) -> None: ...
     def get(self, rollout_id: str) -> Rollout: ...
     def active(self, agent: str) -> Rollout | None: ...
+    def queue(self, agent: str) -> list[Rollout]:
+        """Rollouts that wait for the one in progress to end, oldest first."""
+        ...
+
+    def holdback(self, agent: str) -> Rollout | None:
+        """The promoted rollout whose incumbent still serves a holdback, if there is one."""
+        ...
+
     def all(self, agent: str) -> list[Rollout]: ...
     def swap(self, rollout: Rollout) -> Rollout: ...
     def strata(self, rollout_id: str) -> list[Stratum]:
         """Labels by (weight epoch, arm, outcome), one per unit: that of its earliest labelled request."""
+        ...
+
+    def label_stream(self, scope: str) -> list[tuple[Arm, float, bool]]:
+        """Labels in the order in which they arrived, one per unit: (arm, weight percent, failed)."""
         ...
 
     def slice_strata(self, rollout_id: str) -> Mapping[str, list[Stratum]]:
@@ -174,6 +199,11 @@ class Rollouts(Protocol):
         """Whether the running counts differ from the facts they were counted from."""
         ...
 
+    def watch_metric(self, rollout_id: str, guard: MetricGuard) -> None:
+        """Begin to watch a metric of the labelled units."""
+        ...
+
+    def metrics(self, rollout_id: str) -> list[MetricState]: ...
     def violations(self, rollout_id: str) -> int: ...
     def violated(self, rollout_id: str, trace_id: str, what: str, at: datetime) -> None: ...
     def record(self, reconcile: Reconcile) -> None: ...
@@ -221,6 +251,86 @@ class Marks(Protocol):
     def add(self, key: str, result: Mapping[str, object], at: datetime) -> None: ...
 
 
+class Pairs(Protocol):
+    """Requests that both versions of a rollout answered in its shadow, and recorded ones that could be next."""
+
+    def add(self, pairs: Iterable[Shared]) -> int:
+        """Append the pairs that are new, in this order; one per rollout and case, the first stands."""
+        ...
+
+    def all(self, rollout_id: str) -> list[Shared]: ...
+    def differences(self, rollout_id: str) -> list[float]: ...
+    def tally(self, rollout_id: str) -> Tally: ...
+    def met(self, rollout_id: str) -> tuple[set[str], set[str]]:
+        """Cases and units that were asked already."""
+        ...
+
+    def recorded(self, agent: str, *, since: datetime, before: datetime) -> Iterator[tuple[Trace, str]]:
+        """Requests whose right answer was said, oldest first, but for those sorted into cases before `since`."""
+        ...
+
+    def waiting_since(self, agent: str, *, after: datetime) -> datetime | None:
+        """When the oldest request after `after` was made that nobody has judged."""
+        ...
+
+    def known_before(self, agent: str, texts: Collection[str], *, since: datetime) -> set[str]:
+        """Those of these texts that were cases (not `later` ones) before `since`."""
+        ...
+
+    def spoken(self, agent: str, *, since: datetime) -> Spoken: ...
+    def canary_at(self, rollout_id: str) -> datetime | None: ...
+
+
+class BankedCases(Protocol):
+    """What versions answered on the sentinel's bank: each case once per agent and window."""
+
+    def add(self, rows: Iterable[Banked]) -> int:
+        """Append the rows that are new, in this order; a case that has its answer in this window keeps it."""
+        ...
+
+    def of(self, agent: str, version: int) -> list[Banked]:
+        """All rows of a version by window, then in the order of their arrival."""
+        ...
+
+    def in_window(self, agent: str, window: str) -> set[str]:
+        """The cases that have their answer in a window."""
+        ...
+
+
+class Incidents(Protocol):
+    def add(self, incident: Incident) -> None: ...
+    def get(self, incident_id: str) -> Incident: ...
+    def all(self, agent: str | None = None) -> list[Incident]: ...
+    def swap(self, incident: Incident) -> Incident: ...
+
+
+class Notices(Protocol):
+    """The outbox: what people have to be told, by channel."""
+
+    def add(self, notice: Notice) -> None: ...
+    def get(self, notice_id: str) -> Notice: ...
+    def all(self, state: NoticeState | None = None) -> list[Notice]: ...
+    def due(self, now: datetime) -> Notice | None:
+        """The waiting notice whose time came first."""
+        ...
+
+    def swap(self, notice: Notice) -> Notice: ...
+
+
+class Nonces(Protocol):
+    def spend(self, nonce: str, *, at: datetime, forget_before: datetime) -> bool:
+        """Whether this nonce was never spent before; now it is."""
+        ...
+
+
+class Switches(Protocol):
+    """Switches of the whole house, such as the kill switch of all agents; a document says who turned one on."""
+
+    def get(self, name: str) -> Mapping[str, object] | None: ...
+    def on(self, name: str, document: Mapping[str, object]) -> None: ...
+    def off(self, name: str) -> None: ...
+
+
 class Tx(Protocol):
     """All nouns of the store inside one transaction."""
 
@@ -258,6 +368,18 @@ class Tx(Protocol):
     def marks(self) -> Marks: ...
     @property
     def executors(self) -> Executors: ...
+    @property
+    def pairs(self) -> Pairs: ...
+    @property
+    def banked(self) -> BankedCases: ...
+    @property
+    def incidents(self) -> Incidents: ...
+    @property
+    def notices(self) -> Notices: ...
+    @property
+    def nonces(self) -> Nonces: ...
+    @property
+    def switches(self) -> Switches: ...
 
 
 class Store(Protocol):

@@ -37,7 +37,7 @@ Tell = Callable[[str, Mapping[str, Any]], None]
 Word = Literal["accept", "reject", "wait"]
 LOOK = timedelta(hours=2)
 # A rehearsal is one rollout of one agent, so no error is shared out over a quarter's rollouts.
-SETTINGS = RolloutSettings(ledger_slots=None)
+SETTINGS = RolloutSettings(ledger_slots=None, holdback_percent=0)
 LIVE: tuple[Split, ...] = ("shown", "hidden", "val")
 
 

@@ -9,14 +9,17 @@ computes the same from the facts, for tests and for `surefoot doctor`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from surefoot.adapters.store import tables
+from surefoot.adapters.store.rows import put
+from surefoot.core.evidence.betting import MetricState, Observation
 from surefoot.core.evidence.rollout import Stratum
+from surefoot.core.metric import observed
 from surefoot.core.score import Outcome
 from surefoot.core.trace import Pin, Trace
 
@@ -71,15 +74,51 @@ def labelled(connection: sa.Connection, trace: Trace, outcome: Outcome) -> None:
     pin = connection.execute(_PIN, {"b_rollout": trace.rollout, "b_unit": trace.unit}).mappings().one_or_none()
     if pin is None:
         return
-    slices = slices_of(trace, outcome)
-    if known is not None and known["trace_id"] == trace.id and not outcome.expected.strip():
-        slices = known["slices"]  # a verdict without the right label leaves the label that is known
+    slices, seen = slices_of(trace, outcome), observed(trace, outcome)
+    if known is not None and known["trace_id"] == trace.id:  # what is not said again stays as it was
+        slices = slices if outcome.expected.strip() else known["slices"]
+        seen = known["observed"] | seen
     if known is not None:
         _shift(connection, pin, known["verdict"], known["slices"], -1)
     _shift(connection, pin, outcome.verdict, slices, 1)
+    _weigh(connection, pin, {} if known is None else known["observed"], seen)
     connection.execute(_PUT_LABEL, {
         "rollout": trace.rollout, "unit": trace.unit, "trace_id": trace.id, "at": trace.at,
-        "verdict": outcome.verdict, "slices": slices,
+        "verdict": outcome.verdict, "slices": slices, "observed": seen,
+    })  # fmt: skip
+
+
+def _weigh(
+    connection: sa.Connection, pin: sa.RowMapping, before: Mapping[str, float], now: Mapping[str, float]
+) -> None:
+    """Take out of each watched metric what the unit said before, and put in what it says now."""
+    if before == now:
+        return
+    for state in metrics(connection, pin["rollout"]):
+        after = state
+        if (old := _observation(pin, before, state.guard.name)) is not None:
+            after = after.minus(old)
+        if (new := _observation(pin, now, state.guard.name)) is not None:
+            after = after.plus(new)
+        if after != state:
+            keep_metric(connection, pin["rollout"], after)
+
+
+def _observation(pin: sa.RowMapping, said: Mapping[str, float], metric: str) -> Observation | None:
+    if metric not in said:
+        return None
+    return Observation(arm=pin["arm"], weight_percent=pin["weight_percent"], value=said[metric])
+
+
+def metrics(connection: sa.Connection, rollout_id: str) -> list[MetricState]:
+    """Give what each watched metric of a rollout has shown, by name."""
+    return [MetricState.from_dict(row.document) for row in connection.execute(_METRICS, {"b_rollout": rollout_id})]
+
+
+def keep_metric(connection: sa.Connection, rollout_id: str, state: MetricState) -> None:
+    """Keep a metric's state; a metric without one is not watched."""
+    put(connection, tables.metric_states, {
+        "rollout": rollout_id, "metric": state.guard.name, "document": state.as_dict()
     })  # fmt: skip
 
 
@@ -135,7 +174,7 @@ _PLUS_LABEL = _plus(tables.label_counts)
 _put = insert(tables.unit_labels)
 _PUT_LABEL = _put.on_conflict_do_update(
     index_elements=["rollout", "unit"],
-    set_={name: getattr(_put.excluded, name) for name in ("trace_id", "at", "verdict", "slices")},
+    set_={name: getattr(_put.excluded, name) for name in ("trace_id", "at", "verdict", "slices", "observed")},
 )
 _KNOWN = sa.select(tables.unit_labels).where(
     tables.unit_labels.c.rollout == sa.bindparam("b_rollout"), tables.unit_labels.c.unit == sa.bindparam("b_unit")
@@ -145,6 +184,11 @@ _PIN = sa.select(tables.pins).where(
 )
 _STRATA = sa.select(tables.label_counts).where(
     tables.label_counts.c.rollout == sa.bindparam("b_rollout"), tables.label_counts.c.n > 0
+)
+_METRICS = (
+    sa.select(tables.metric_states.c.document)
+    .where(tables.metric_states.c.rollout == sa.bindparam("b_rollout"))
+    .order_by(tables.metric_states.c.metric)
 )
 _UNITS = sa.select(tables.unit_counts).where(tables.unit_counts.c.rollout == sa.bindparam("b_rollout"))
 

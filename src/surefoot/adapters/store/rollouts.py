@@ -11,8 +11,10 @@ from surefoot.adapters.store import counts, tables
 from surefoot.adapters.store.codec import dump, load
 from surefoot.adapters.store.rows import insert_or_keep, swap
 from surefoot.core.errors import Conflict, NotFound
+from surefoot.core.evidence.betting import MetricGuard, MetricState
 from surefoot.core.evidence.rollout import Stratum
 from surefoot.core.rollout.standing import Reconcile, Rollout
+from surefoot.core.trace import Arm
 
 
 class SqlRollouts:
@@ -44,6 +46,26 @@ class SqlRollouts:
         row = self._connection.execute(query).one_or_none()
         return None if row is None else load(Rollout, row.document)
 
+    def queue(self, agent: str) -> list[Rollout]:
+        """Give the rollouts that wait for their turn, oldest first."""
+        table = tables.rollouts
+        query = sa.select(table.c.document).where(
+            table.c.agent == agent, table.c.state == "draft", table.c.active.is_(False)
+        )
+        rows = self._connection.execute(query.order_by(table.c.started_at, table.c.id))
+        return [load(Rollout, row.document) for row in rows]
+
+    def holdback(self, agent: str) -> Rollout | None:
+        """Give the promoted rollout of which a holdback is still served."""
+        table = tables.rollouts
+        query = sa.select(table.c.document).where(
+            table.c.agent == agent,
+            table.c.state == "promoted",
+            table.c.document["holdback_percent"].as_float() > 0,
+        )
+        row = self._connection.execute(query.order_by(table.c.started_at.desc()).limit(1)).one_or_none()
+        return None if row is None else load(Rollout, row.document)
+
     def all(self, agent: str) -> list[Rollout]:
         """Give all rollouts of an agent, oldest first."""
         table = tables.rollouts
@@ -61,6 +83,15 @@ class SqlRollouts:
         """Give labels by epoch, arm and outcome; one per unit, that of its earliest labelled request."""
         return counts.strata(self._connection, rollout_id).get(counts.WHOLE, [])
 
+    def label_stream(self, scope: str) -> list[tuple[Arm, float, bool]]:
+        """Give (arm, weight percent, failed) of each labelled unit, in the order in which their labels arrived.
+
+        A unit's place is that of the first known outcome of its earliest labelled request, so that a correction
+        changes what is said of it and not when.
+        """
+        rows = self._connection.execute(_STREAM, {"b_scope": scope})
+        return [(row.arm, row.weight_percent, row.verdict == "failure") for row in rows]
+
     def slice_strata(self, rollout_id: str) -> dict[str, list[Stratum]]:
         """Give the same by slice, such as `label=billing`."""
         found = counts.strata(self._connection, rollout_id)
@@ -74,6 +105,14 @@ class SqlRollouts:
         """Whether the running counts differ from what traces, outcomes and pins say."""
         kept = self.strata(rollout_id), self.assigned(rollout_id)
         return kept != counts.recounted(self._connection, rollout_id)
+
+    def metrics(self, rollout_id: str) -> list[MetricState]:
+        """Give what each watched metric has shown."""
+        return counts.metrics(self._connection, rollout_id)
+
+    def watch_metric(self, rollout_id: str, guard: MetricGuard) -> None:
+        """Begin to watch a metric."""
+        counts.keep_metric(self._connection, rollout_id, MetricState(guard=guard))
 
     def violations(self, rollout_id: str) -> int:
         """Count zero-tolerance events of the challenger."""
@@ -98,6 +137,20 @@ class SqlRollouts:
         return [load(Reconcile, row.document) for row in self._connection.execute(query)]
 
 
+_arrived = (
+    sa.select(sa.func.min(tables.outcomes.c.seq))
+    .where(tables.outcomes.c.trace_id == tables.unit_labels.c.trace_id, tables.outcomes.c.verdict != "unknown")
+    .scalar_subquery()
+)
+_STREAM = (
+    sa.select(tables.pins.c.arm, tables.pins.c.weight_percent, tables.unit_labels.c.verdict)
+    .join(
+        tables.pins,
+        sa.and_(tables.pins.c.rollout == tables.unit_labels.c.rollout, tables.pins.c.unit == tables.unit_labels.c.unit),
+    )
+    .where(tables.unit_labels.c.rollout == sa.bindparam("b_scope"))
+    .order_by(_arrived)
+)
 _CLOSED = frozenset({"promoted", "closed", "rolled_back", "inconclusive", "aborted"})
 
 
@@ -106,7 +159,7 @@ def _row(rollout: Rollout) -> dict[str, object]:
         "id": rollout.id,
         "agent": rollout.agent,
         "state": rollout.state,
-        "active": rollout.state not in _CLOSED,
+        "active": rollout.state not in _CLOSED and not rollout.queued,
         "revision": rollout.revision,
         "started_at": rollout.started_at,
         "document": dump(rollout),

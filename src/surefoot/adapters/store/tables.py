@@ -263,6 +263,7 @@ unit_labels = _table(
     _column("at", Instant),
     _column("verdict", _text),
     _column("slices", _document),
+    _column("observed", _document),
 )
 label_counts = _table(
     "label_counts",

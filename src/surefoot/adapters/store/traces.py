@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -49,6 +50,12 @@ class SqlTraces:
             counts.drawn(self._connection, pin)
         return self.pinned(pin.rollout, pin.unit) or pin
 
+    def seen(self, agent: str, *, since: datetime) -> int:
+        """Count the requests of an agent since then."""
+        table = tables.traces
+        query = sa.select(sa.func.count()).select_from(table).where(table.c.agent == agent, table.c.at >= since)
+        return self._connection.execute(query).scalar_one()
+
     def uncased(self, agent: str, limit: int) -> list[tuple[Trace, Outcome]]:
         """Give traces whose latest expectation is known and which are not sorted into cases yet, oldest first."""
         traces, outcomes = tables.traces, tables.outcomes
@@ -68,6 +75,19 @@ class SqlTraces:
         )
         rows = self._connection.execute(query).mappings()
         return [(_trace(row), Outcome(**{name: row[f"o_{name}"] for name in _OUTCOME})) for row in rows]
+
+    def usual(self, agent: str, version: int, last: int) -> dict[str, float]:
+        """Give the mean latency (seconds) and cost (USD) of a version's last whole answers; 0 without any."""
+        table = tables.traces
+        recent = (
+            sa.select(table.c.latency_s, table.c.cost_usd)
+            .where(table.c.agent == agent, table.c.version == version, table.c.finish == "stop")
+            .order_by(table.c.at.desc())
+            .limit(last)
+            .subquery()
+        )
+        row = self._connection.execute(sa.select(sa.func.avg(recent.c.latency_s), sa.func.avg(recent.c.cost_usd))).one()
+        return {"latency_s": row[0] or 0.0, "cost_usd": row[1] or 0.0}
 
     def cased(self, trace_ids: Iterable[str]) -> None:
         """Mark traces as sorted into cases."""

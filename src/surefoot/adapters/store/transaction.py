@@ -9,10 +9,14 @@ import sqlalchemy as sa
 from surefoot.adapters.store.agents import SqlAgents, SqlVersions
 from surefoot.adapters.store.approvals import SqlApprovals
 from surefoot.adapters.store.audit import SqlAudit, SqlMarks
+from surefoot.adapters.store.banked import SqlBanked
 from surefoot.adapters.store.cases import SqlCases, SqlScores
 from surefoot.adapters.store.executors import SqlExecutors
+from surefoot.adapters.store.incidents import SqlIncidents, SqlSwitches
 from surefoot.adapters.store.ledgers import SqlLedgers
 from surefoot.adapters.store.levers import SqlDrafts, SqlLessons, SqlLevers, SqlLooks, SqlProposals
+from surefoot.adapters.store.notices import SqlNonces, SqlNotices
+from surefoot.adapters.store.pairs import SqlPairs
 from surefoot.adapters.store.rollouts import SqlRollouts
 from surefoot.adapters.store.traces import SqlOutcomes, SqlTraces
 
@@ -90,3 +94,27 @@ class SqlTx:
     @property
     def executors(self) -> SqlExecutors:
         return SqlExecutors(self.connection)
+
+    @property
+    def pairs(self) -> SqlPairs:
+        return SqlPairs(self.connection)
+
+    @property
+    def banked(self) -> SqlBanked:
+        return SqlBanked(self.connection)
+
+    @property
+    def incidents(self) -> SqlIncidents:
+        return SqlIncidents(self.connection)
+
+    @property
+    def notices(self) -> SqlNotices:
+        return SqlNotices(self.connection)
+
+    @property
+    def nonces(self) -> SqlNonces:
+        return SqlNonces(self.connection)
+
+    @property
+    def switches(self) -> SqlSwitches:
+        return SqlSwitches(self.connection)

@@ -19,10 +19,23 @@ from surefoot.core.rollout.settings import RolloutSettings, RolloutState
 
 ApprovalAnswer = Literal["pending", "approved", "rejected", "expired", "changes_requested"]
 Action = Literal[
-    "hold", "ramp", "to_floor", "await_approval", "promote", "roll_back", "inconclusive", "freeze", "abort"
+    "hold",
+    "ramp",
+    "to_floor",
+    "await_approval",
+    "promote",
+    "roll_back",
+    "inconclusive",
+    "freeze",
+    "thaw",
+    "abort",
+    "alarm",
+    "close",
 ]
 StepReason = Literal[
     "not_started",
+    "queued",
+    "stale_base",
     "started",
     "shadow_collecting",
     "shadow_won",
@@ -34,6 +47,7 @@ StepReason = Literal[
     "zero_tolerance",
     "sample_ratio",
     "hard_guard",
+    "alarm",
     "watched_guard",
     "override",
     "win",
@@ -53,6 +67,11 @@ StepReason = Literal[
     "at_ceiling",
     "horizon",
     "frozen",
+    "thawed",
+    "holdback_watch",
+    "holdback_alarm",
+    "holdback_quiet",
+    "superseded",
     "finished",
     "leftover_share",
 ]
@@ -68,6 +87,29 @@ class PairedEvidence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Holdback:
+    """What the holdback after a promotion has shown; `evidence` is for "the promoted version became worse".
+
+    `alarm` says that it was ever enough, also between two looks. `percent` of the units are served by the old version
+    since `since`. Counts are labelled units by version.
+    """
+
+    percent: float
+    since: datetime
+    evidence: float = 0.0
+    alarm: bool = False
+    new_failures: int = 0
+    new_labels: int = 0
+    old_failures: int = 0
+    old_labels: int = 0
+
+    @property
+    def labels(self) -> int:
+        """Labelled units of both versions."""
+        return self.new_labels + self.old_labels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutFacts:
     """Everything a reconcile decides from.
 
@@ -77,7 +119,13 @@ class RolloutFacts:
     `zero_tolerance_events` counts what no version may do and the challenger did (policy violation, secret leak,
     forbidden tool). `guards` gives the evidence of each watched metric or slice by name; `accepted_guards` are those
     a person saw and accepted. `approval_is_current` says that the decision was taken on this very version and
-    evidence hash. `abort_by`, `rollback_by` and `override_by` name the person who asks; an empty name is no request.
+    evidence hash. `abort_by`, `rollback_by`, `override_by` and `thaw_by` name the person who asks; an empty name is no
+    request.
+
+    `alarm` is the sentence of an open alarm about the agent itself (the sentinel's); empty for none. `queued` says
+    that the rollout waits for its turn, `ahead` which one is in progress. `base_moved` says that the incumbent is no
+    longer live. `holdback` is what is seen after the promotion, None when nothing is held back; `alarmed` are the
+    reasons for which a person was called since, and `successor` the rollout that begins now.
     """
 
     settings: RolloutSettings
@@ -97,7 +145,15 @@ class RolloutFacts:
     abort_by: str = ""
     rollback_by: str = ""
     override_by: str = ""
+    thaw_by: str = ""
     paired: PairedEvidence | None = None
+    alarm: str = ""
+    queued: bool = False
+    ahead: str = ""
+    base_moved: bool = False
+    holdback: Holdback | None = None
+    alarmed: frozenset[str] = frozenset()
+    successor: str = ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.weight_percent <= 100:
@@ -147,7 +203,8 @@ class Step:
     """One decision: what to do, the state, share and epoch that follow, and why.
 
     `names` are the guards (metrics or slices) the reason is about; `by` the person who asked. `page` says that a person
-    must be called now. `guarantee` is False when a person overrode the evidence.
+    must be called now. `guarantee` is False when a person overrode the evidence. `holdback_percent` is the share of
+    units that the old version goes on serving after a promotion.
     """
 
     action: Action
@@ -161,3 +218,4 @@ class Step:
     by: str = ""
     page: bool = False
     guarantee: bool = True
+    holdback_percent: float = 0.0

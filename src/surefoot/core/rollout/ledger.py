@@ -25,15 +25,17 @@ LedgerMode = Literal["slots", "e-lond", "off"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Past:
-    """One earlier rollout of the agent: when it began, whether its evidence won, and the margin it was granted.
+    """One earlier rollout of the agent: when it began, what a win cost it, whether it won, and the margin it used.
 
-    `margin` is the relative risk that a non-inferior win refuted, 1 for a rollout that had to be better. `promoted`
-    says that it was promoted and not taken back.
+    `factor` is what the ledger multiplied its win with, so it spent 1/`factor` of the quarter's alpha. `margin` is the
+    relative risk that a non-inferior win refutes, 1 for a rollout that had to be better; `stands` says that it is
+    still open, or was promoted and not taken back.
     """
 
     started_at: datetime
+    factor: float = 1.0
     won: bool = False
-    promoted: bool = False
+    stands: bool = False
     margin: float = 1.0
 
 
@@ -50,9 +52,9 @@ def ledger_factor(mode: LedgerMode, *, slots: int, past: Iterable[Past], now: da
         case "off":
             return 1.0
         case "slots":
-            if len(before) >= slots:
+            if math.fsum(1 / one.factor for one in before) + 1 / slots > 1 + 1e-9:
                 raise Conflict(
-                    f"all {slots} rollouts that were declared for this quarter have been used",
+                    f"the rollouts of this quarter have used its chance of a false promotion ({slots} were declared)",
                     hint="wait for the next quarter, or choose ledger e-lond or off before it begins",
                 )
             return float(slots)
@@ -69,7 +71,7 @@ def granted_margin(risk: float, *, past: Iterable[Past], now: datetime) -> float
     Raises Conflict when the quarter has had its margin, or when all margins together would exceed a quarter more
     failures.
     """
-    granted = [one for one in past if one.promoted and one.margin > 1]
+    granted = [one for one in past if one.stands and one.margin > 1]
     if any(quarter_of(one.started_at) == quarter_of(now) for one in granted):
         raise Conflict(
             "this quarter has had its non-inferiority margin", hint="let the version prove that it is better"

@@ -8,6 +8,8 @@ from datetime import datetime
 
 from surefoot.core.rollout.settings import RolloutSettings, RolloutState
 
+HOLDBACK = ":holdback"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
@@ -17,6 +19,11 @@ class Rollout:
     instruction of a person not yet carried out (roll_back, abort, promote) with `wished_by` and `wish_reason`.
     `approval` is the id of the current request for a decision; `accepted_guards` are the watched slices and metrics
     that looked worse and that a person accepted by name.
+
+    A `queued` rollout waits in its draft until the one in progress has ended. `thawed_epoch` is the epoch of the last
+    thaw, from which on the split of traffic is counted. After a promotion `holdback_percent` is the share of units
+    that the incumbent still serves (0 = the holdback is over, or there was none), drawn anew under `holdback_scope`;
+    `alarms` are the reasons for which somebody was called meanwhile.
     """
 
     id: str
@@ -39,7 +46,27 @@ class Rollout:
     steps: int = 0
     reason: str = ""
     closed_at: datetime | None = None
+    queued: bool = False
+    thawed_epoch: int = 0
+    promoted_at: datetime | None = None
+    holdback_percent: float = 0.0
+    alarms: tuple[str, ...] = ()
     revision: int = 0
+
+    @property
+    def holdback_scope(self) -> str:
+        """The name under which pins, traces and labels of the holdback are kept, apart from those of the canary."""
+        return f"{self.id}{HOLDBACK}"
+
+    @property
+    def watched(self) -> bool:
+        """Whether a holdback is served."""
+        return self.state == "promoted" and self.holdback_percent > 0
+
+
+def rollout_named(scope: str) -> str:
+    """Give the rollout's id of the scope that a trace carries."""
+    return scope.removesuffix(HOLDBACK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

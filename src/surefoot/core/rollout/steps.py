@@ -1,25 +1,36 @@
 """The next step of a rollout: one pure function from facts and `now` to a decision.
 
 The order is the promise: a person's request to stop, a zero-tolerance event, the sample ratio, the hard guard, an
-override, the watched metrics and slices, the win, the soft guard, the ramp, the horizon. So nothing good is looked at
-before everything that can stop the rollout. A win only asks; a promotion takes a person's approval of this very
-version and evidence, or a named person's override, which is marked as being without guarantee. No data means wait.
-The weight may move as it likes without harming the evidence; the ramp's own limits are operational. Source:
-evidence.md §1, traps S1-29 to S1-47.
+alarm about the agent, an override, the watched metrics and slices, the win, the soft guard, the ramp, the horizon. So
+nothing good is looked at before everything that can stop the rollout. A win only asks; a promotion takes a person's
+approval of this very version and evidence, or a named person's override, which is marked as being without guarantee.
+No data means wait. The weight may move as it likes without harming the evidence; the ramp's own limits are
+operational. What follows a promotion is in `after`. Source: evidence.md §1, traps S1-29 to S1-47.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
 from surefoot.core.errors import Invalid
 from surefoot.core.evidence.mixture import LARGEST
+from surefoot.core.rollout.after import promoted
 from surefoot.core.rollout.evidence import step_evidence
-from surefoot.core.rollout.facts import Action, RolloutFacts, Step, StepEvidence, StepReason
-from surefoot.core.rollout.settings import RolloutState
+from surefoot.core.rollout.facts import RolloutFacts, Step, StepEvidence, StepReason
+from surefoot.core.rollout.stops import (
+    ALARMS,
+    finished,
+    frozen,
+    horizon,
+    leftover_share,
+    override,
+    stale_base,
+    stop_requested,
+    thaw,
+    zero_tolerance,
+)
+from surefoot.core.rollout.view import View, first
 
 
 def next_step(facts: RolloutFacts, now: datetime) -> Step:
@@ -30,141 +41,46 @@ def next_step(facts: RolloutFacts, now: datetime) -> Step:
     """
     if now.tzinfo is None:
         raise Invalid("the present moment has no time zone", hint="use an aware datetime")
-    view = _View(facts=facts, evidence=step_evidence(facts), now=now)
+    view = View(facts=facts, evidence=step_evidence(facts), now=now)
     match facts.state:
         case "draft":
-            return _first(view, _stop_requested, _start)
+            return first(view, stale_base, _turn, stop_requested, _held_up, _start)
         case "shadow":
-            return _first(view, _stop_requested, _zero_tolerance, _override, _shadow)
+            return first(view, stop_requested, stale_base, zero_tolerance, override, _held_up, _shadow)
         case "canary":
-            return _first(view, *_ALARMS, _win, _soft_guard, _ramp, _horizon, _wait)
+            return first(view, *ALARMS, _win, _soft_guard, _ramp, horizon, _wait)
         case "awaiting_approval":
-            return _first(view, *_ALARMS, _answer)
+            return first(view, *ALARMS, _answer)
         case "promoted" | "closed":
-            return _first(view, _roll_back_requested, _zero_tolerance, _finished)
+            return promoted(view)
         case "frozen":
-            return _first(view, _stop_requested, _leftover_share, _frozen)
+            return first(view, stop_requested, stale_base, leftover_share, thaw, frozen)
         case "rolled_back" | "inconclusive" | "aborted":
-            return _first(view, _leftover_share, _finished)
+            return first(view, leftover_share, finished)
         case _:
             assert_never(facts.state)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _View:
-    """Facts with their evidence, and a short way to say a step."""
-
-    facts: RolloutFacts
-    evidence: StepEvidence
-    now: datetime
-
-    def say(
-        self,
-        action: Action,
-        reason: StepReason,
-        sentence: str,
-        *,
-        state: RolloutState | None = None,
-        weight: float | None = None,
-        names: tuple[str, ...] = (),
-        by: str = "",
-        page: bool = False,
-        guarantee: bool = True,
-    ) -> Step:
-        """Give a step that keeps state and weight unless told otherwise; a new weight begins a new epoch."""
-        facts = self.facts
-        weight = facts.weight_percent if weight is None else weight
-        return Step(
-            action=action,
-            state=facts.state if state is None else state,
-            weight_percent=weight,
-            epoch=facts.epoch + (weight != facts.weight_percent),
-            reason=reason,
-            sentence=sentence,
-            evidence=self.evidence,
-            names=names,
-            by=by,
-            page=page,
-            guarantee=guarantee,
-        )
-
-
-def _first(view: _View, *questions: Callable[[_View], Step | None]) -> Step:
-    """Give the answer of the first question that has one."""
-    for question in questions:
-        if (step := question(view)) is not None:
-            return step
-    raise AssertionError("the last question of a state always answers")
-
-
-def _stop_requested(view: _View) -> Step | None:
+def _turn(view: View) -> Step | None:
+    """Let a queued rollout wait for the one in progress; until its turn it can only be given up."""
     facts = view.facts
-    if facts.abort_by:
-        sentence = f"{facts.abort_by} aborted the rollout; the incumbent serves everything."
-        return view.say("abort", "abort_requested", sentence, state="aborted", weight=0, by=facts.abort_by)
-    if facts.kill_switch and facts.state != "frozen":
-        sentence = "The kill switch is on; the incumbent serves everything until a person turns it off."
-        return view.say("freeze", "kill_switch", sentence, state="frozen", weight=0)
-    return _roll_back_requested(view)
-
-
-def _roll_back_requested(view: _View) -> Step | None:
-    if not (by := view.facts.rollback_by):
+    if not facts.queued or facts.abort_by or facts.rollback_by:
         return None
-    sentence = f"{by} rolled the challenger back; the incumbent serves everything."
-    return view.say("roll_back", "rollback_requested", sentence, state="rolled_back", weight=0, by=by)
+    if facts.kill_switch:
+        return view.say("hold", "kill_switch", "The kill switch is on; the rollout waits in the queue.")
+    if facts.ahead:
+        return view.say("hold", "queued", f"Rollout {facts.ahead} is in progress; this one begins when it has ended.")
+    return None
 
 
-def _zero_tolerance(view: _View) -> Step | None:
-    if not (events := view.facts.zero_tolerance_events):
+def _held_up(view: View) -> Step | None:
+    """Begin nothing while an alarm about the agent is open."""
+    if not (alarm := view.facts.alarm):
         return None
-    sentence = f"The challenger did what no version may do (times: {events}); it gets no traffic any more."
-    return view.say("roll_back", "zero_tolerance", sentence, state="rolled_back", weight=0, page=True)
+    return view.say("hold", "alarm", f"It begins when a person has looked: {alarm.rstrip('.')}.")
 
 
-def _sample_ratio(view: _View) -> Step | None:
-    evidence = view.evidence.e_sample_ratio
-    if evidence < view.facts.settings.sample_ratio_at:
-        return None
-    sentence = f"Traffic was not split as declared (evidence {evidence:.3g}), so no number here can be trusted."
-    return view.say("freeze", "sample_ratio", sentence, state="frozen", weight=0, page=True)
-
-
-def _hard_guard(view: _View) -> Step | None:
-    evidence, limit = view.evidence.e_guard, view.facts.settings.hard_guard
-    if evidence < limit:
-        return None
-    sentence = f"The challenger fails more often (evidence {evidence:.3g}, limit {limit:g}); it is rolled back."
-    return view.say("roll_back", "hard_guard", sentence, state="rolled_back", weight=0)
-
-
-def _override(view: _View) -> Step | None:
-    if not (by := view.facts.override_by):
-        return None
-    sentence = f"{by} promoted the challenger against the evidence shown: no guarantee."
-    return view.say("promote", "override", sentence, state="promoted", weight=100, by=by, guarantee=False)
-
-
-def _watched_guards(view: _View) -> Step | None:
-    """Hold at the floor and ask when a watched metric or slice looks worse; a person may accept it by name."""
-    facts = view.facts
-    limit = facts.settings.guard_at(len(facts.guards))
-    fired = sorted((e, name) for name, e in facts.guards.items() if e >= limit and name not in facts.accepted_guards)
-    if not fired:
-        return None
-    if facts.state == "canary" and (over := _horizon(view)) is not None:
-        return over  # nobody decided in time
-    names = tuple(name for _, name in reversed(fired))
-    floor = min(facts.weight_percent, facts.settings.floor_percent)
-    sentence = f"{', '.join(names)} looks worse (evidence {fired[-1][0]:.3g}, limit {limit:g}); a person must decide."
-    action: Action = "to_floor" if floor < facts.weight_percent else "hold"
-    return view.say(action, "watched_guard", sentence, weight=floor, names=names, page=True)
-
-
-_ALARMS = (_stop_requested, _zero_tolerance, _sample_ratio, _hard_guard, _override, _watched_guards)
-
-
-def _start(view: _View) -> Step:
+def _start(view: View) -> Step:
     facts = view.facts
     if facts.started_at is None:
         return view.say("hold", "not_started", "The rollout has not been started; the challenger gets no traffic.")
@@ -174,27 +90,27 @@ def _start(view: _View) -> Step:
     return _open_canary(view, "started", "The challenger gets its first share")
 
 
-def _shadow(view: _View) -> Step:
+def _shadow(view: View) -> Step:
     settings, paired = view.facts.settings, view.facts.paired
     if paired is None or not paired.cases:
         return view.say("hold", "shadow_collecting", "No request has been answered by both versions yet.")
-    shown = f"{paired.cases} shared requests, evidence {paired.e_win:.3g} of {settings.paired_win:g}"
+    shown = f"{paired.cases} shared requests, evidence {paired.e_win:.3g} of {settings.paired_win_at:g}"
     if paired.e_harm >= settings.paired_harm:
         sentence = f"The challenger is worse on shared requests (evidence {paired.e_harm:.3g}); no user saw it."
         return view.say("roll_back", "shadow_harm", sentence, state="rolled_back", weight=0)
-    if paired.e_win >= settings.paired_win:
+    if paired.e_win >= settings.paired_win_at:
         return _open_canary(view, "shadow_won", f"The challenger is better on {shown}; it gets its first share")
     if paired.cases >= settings.paired_cap:
         return view.say("inconclusive", "shadow_cap", f"Not proven: {shown}.", state="inconclusive", weight=0)
     return view.say("hold", "shadow_collecting", f"Not decided yet: {shown}.")
 
 
-def _open_canary(view: _View, reason: StepReason, sentence: str) -> Step:
+def _open_canary(view: View, reason: StepReason, sentence: str) -> Step:
     floor = view.facts.settings.floor_percent
     return view.say("ramp", reason, f"{sentence}: {floor:g} % of traffic.", state="canary", weight=floor)
 
 
-def _win(view: _View) -> Step | None:
+def _win(view: View) -> Step | None:
     settings, evidence = view.facts.settings, view.evidence
     if settings.road == "paired":
         return _quiet_canary(view)
@@ -205,7 +121,7 @@ def _win(view: _View) -> Step | None:
     return view.say("await_approval", "win", sentence, state="awaiting_approval")
 
 
-def _quiet_canary(view: _View) -> Step | None:
+def _quiet_canary(view: View) -> Step | None:
     """On the paired road the win came before; the canary must only stay quiet long enough."""
     settings, evidence, since = view.facts.settings, view.evidence, view.facts.canary_at or view.facts.started_at
     enough = evidence.challenger_labels >= settings.quiet_labels and evidence.e_guard < settings.soft_guard
@@ -215,7 +131,7 @@ def _quiet_canary(view: _View) -> Step | None:
     return view.say("await_approval", "quiet_canary", sentence, state="awaiting_approval")
 
 
-def _answer(view: _View) -> Step:
+def _answer(view: View) -> Step:
     """Act on a person's answer; only an approval of this very version and evidence promotes."""
     match view.facts.approval:
         case None:
@@ -237,7 +153,7 @@ def _answer(view: _View) -> Step:
             assert_never(view.facts.approval)
 
 
-def _approved(view: _View) -> Step:
+def _approved(view: View) -> Step:
     """Promote, unless the approval is for something else or the soft guard has risen since the win."""
     settings, evidence = view.facts.settings, view.evidence
     if not view.facts.approval_is_current:
@@ -246,11 +162,10 @@ def _approved(view: _View) -> Step:
     if evidence.e_guard >= settings.soft_guard:
         sentence = f"Approved, but failures rose since (evidence {evidence.e_guard:.3g}); promoted when they calm down."
         return view.say("hold", "soft_guard", sentence)
-    sentence = "A person approved; the challenger serves everything."
-    return view.say("promote", "approved", sentence, state="promoted", weight=100)
+    return view.promoted("approved", "A person approved; the challenger serves everything.")
 
 
-def _soft_guard(view: _View) -> Step | None:
+def _soft_guard(view: View) -> Step | None:
     facts, evidence, floor = view.facts, view.evidence, view.facts.settings.floor_percent
     if evidence.e_guard < facts.settings.soft_guard or facts.weight_percent <= floor:
         return None
@@ -258,7 +173,7 @@ def _soft_guard(view: _View) -> Step | None:
     return view.say("to_floor", "soft_guard", sentence, weight=floor)
 
 
-def _ramp(view: _View) -> Step | None:
+def _ramp(view: View) -> Step | None:
     share = view.facts.settings.share_after(view.facts.weight_percent)
     if share is None or _obstacle(view) is not None:
         return None
@@ -266,7 +181,7 @@ def _ramp(view: _View) -> Step | None:
     return view.say("ramp", "ramp", sentence, weight=share)
 
 
-def _obstacle(view: _View) -> tuple[StepReason, str] | None:
+def _obstacle(view: View) -> tuple[StepReason, str] | None:
     """Say what keeps the share from rising, None when nothing does."""
     facts, evidence, settings = view.facts, view.evidence, view.facts.settings
     if facts.weight_percent <= 0:
@@ -292,35 +207,10 @@ def _risk_allows(facts: RolloutFacts, evidence: StepEvidence) -> bool:
     return compared and not any(one.challenger_failures for one in facts.strata)
 
 
-def _horizon(view: _View) -> Step | None:
-    settings, started = view.facts.settings, view.facts.started_at
-    late = started is not None and view.now - started >= timedelta(days=settings.horizon_days)
-    if not late and view.evidence.labels < settings.horizon_labels:
-        return None
-    sentence = f"Not decided after {view.evidence.labels} labels; ties go to the incumbent."
-    return view.say("inconclusive", "horizon", sentence, state="inconclusive", weight=0)
-
-
-def _wait(view: _View) -> Step:
+def _wait(view: View) -> Step:
     reason, why = _obstacle(view) or ("fresh_labels", "Waiting for labels.")
     needed = view.evidence.labels_needed
     return view.say("hold", reason, why if needed is None else f"{why} A win needs about {needed} more labels.")
-
-
-def _frozen(view: _View) -> Step:
-    return view.say("hold", "frozen", "The rollout is frozen; the incumbent serves everything until a person looks.")
-
-
-def _finished(view: _View) -> Step:
-    return view.say("hold", "finished", f"The rollout has ended: {view.facts.state.replace('_', ' ')}.")
-
-
-def _leftover_share(view: _View) -> Step | None:
-    """Take away a share that an ended rollout still has, say after a crash between two writes."""
-    if view.facts.weight_percent == 0:
-        return None
-    sentence = f"A rollout that is {view.facts.state.replace('_', ' ')} must serve nobody; its share is taken away."
-    return view.say("roll_back", "leftover_share", sentence, weight=0)
 
 
 def _risk(evidence: StepEvidence) -> str:

@@ -16,7 +16,7 @@ down_revision = "0002"
 
 def upgrade() -> None:
     _table("unit_labels", 2, _text("rollout"), _text("unit"), _text("trace_id"), _instant("at"), _text("verdict"),
-           _document("slices"))  # fmt: skip
+           _document("slices"), _document("observed"))  # fmt: skip
     _table("label_counts", 5, _text("rollout"), _text("slice"), _whole("epoch"), _text("arm"), _text("verdict"),
            _number("weight_percent"), _whole("n"))  # fmt: skip
     _table("unit_counts", 3, _text("rollout"), _whole("epoch"), _text("arm"), _number("weight_percent"), _whole("n"))
@@ -67,8 +67,8 @@ _UNITS = """
     SELECT rollout, epoch, arm, weight_percent, COUNT(*) FROM pins GROUP BY rollout, epoch, arm, weight_percent
 """
 _UNIT_LABELS = """
-    INSERT INTO unit_labels (rollout, unit, trace_id, at, verdict, slices)
-    SELECT rollout, unit, id, at, verdict, '[]' FROM (
+    INSERT INTO unit_labels (rollout, unit, trace_id, at, verdict, slices, observed)
+    SELECT rollout, unit, id, at, verdict, '[]', '{}' FROM (
         SELECT t.rollout, t.unit, t.id, t.at, o.verdict,
                ROW_NUMBER() OVER (PARTITION BY t.rollout, t.unit ORDER BY t.at, t.id) AS nth
         FROM traces t

@@ -1,0 +1,78 @@
+"""The outbox: notices that wait to be told, and the nonces of signed messages that came in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from surefoot.adapters.store import tables
+from surefoot.adapters.store.codec import dump, load
+from surefoot.adapters.store.rows import insert_or_keep, swap
+from surefoot.core.errors import NotFound
+from surefoot.core.notice import Notice, NoticeState
+
+
+class SqlNotices:
+    """Notices by id; written in the transaction of what they tell, so that neither is there without the other."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def add(self, notice: Notice) -> None:
+        """Store a new notice."""
+        self._connection.execute(sa.insert(tables.notices).values(**_row(notice)))
+
+    def get(self, notice_id: str) -> Notice:
+        """Give a notice."""
+        table = tables.notices
+        row = self._connection.execute(sa.select(table.c.document).where(table.c.id == notice_id)).one_or_none()
+        if row is None:
+            raise NotFound(f"there is no notice {notice_id!r}", hint="surefoot notices --all lists them")
+        return load(Notice, row.document)
+
+    def all(self, state: NoticeState | None = None) -> list[Notice]:
+        """Give all notices, or those in one state, in the order of their next try."""
+        table = tables.notices
+        query = sa.select(table.c.document).order_by(table.c.next_at, table.c.id)
+        rows = self._connection.execute(query if state is None else query.where(table.c.state == state))
+        return [load(Notice, row.document) for row in rows]
+
+    def due(self, now: datetime) -> Notice | None:
+        """Give the waiting notice whose time came first, if any has come."""
+        table = tables.notices
+        here = sa.and_(table.c.state == "waiting", table.c.next_at <= now)
+        query = sa.select(table.c.document).where(here).order_by(table.c.next_at, table.c.id).limit(1)
+        row = self._connection.execute(query).one_or_none()
+        return None if row is None else load(Notice, row.document)
+
+    def swap(self, notice: Notice) -> Notice:
+        """Write a notice over the revision it was read at."""
+        after = replace(notice, revision=notice.revision + 1)
+        table = tables.notices
+        swap(self._connection, table, f"notice {notice.id}", table.c.id == notice.id, notice.revision, _row(after))
+        return after
+
+
+class SqlNonces:
+    """Nonces of signed messages, each good for one."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def spend(self, nonce: str, *, at: datetime, forget_before: datetime) -> bool:
+        """Spend a nonce and give True; False if it was spent before. Those too old to matter are forgotten."""
+        table = tables.nonces
+        self._connection.execute(sa.delete(table).where(table.c.at < forget_before))
+        return bool(insert_or_keep(self._connection, table, [{"nonce": nonce, "at": at}]))
+
+
+def _row(notice: Notice) -> dict[str, object]:
+    return {
+        "id": notice.id,
+        "state": notice.state,
+        "next_at": notice.next_at,
+        "revision": notice.revision,
+        "document": dump(notice),
+    }

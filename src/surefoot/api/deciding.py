@@ -1,0 +1,56 @@
+"""Routes by which people decide: on a request, in their token's name, and to step back."""
+
+from __future__ import annotations
+
+import contextlib
+
+from fastapi import APIRouter
+
+from surefoot.api.documents import Decided, DecisionBody, RollbackBody, RolledBackDocument
+from surefoot.api.problems import declared
+from surefoot.api.reception import Decider, Here, Operator
+from surefoot.core.approval import Approval
+from surefoot.core.errors import Conflict, NotFound
+from surefoot.engine.approve import approve
+from surefoot.engine.inspect import agent_named
+from surefoot.engine.operate import reconcile
+from surefoot.engine.rollback import rollback
+from surefoot.ports import Ports
+
+router = APIRouter(tags=["decide"])
+
+
+@router.post("/approvals/{approval}/decision", responses=declared(404, 409))
+async def decide(approval: str, body: DecisionBody, here: Here, caller: Decider) -> Decided:
+    """Decide on a request in the name of the token; the hashes say what was looked at."""
+    found = await here.ports.store.read(lambda tx: tx.approvals.get(approval))
+    if not caller.sees(found.agent):
+        raise NotFound(f"there is no approval {approval!r}", hint="GET /api/v1/approvals lists what waits")
+    after = await approve(
+        here.ports, approval, body.decision, by=caller.name, version_digest=body.version_hash,
+        evidence=body.evidence_hash, feedback=body.feedback, door="api",
+    )  # fmt: skip
+    return await carried_out(here.ports, after)
+
+
+@router.post("/agents/{agent}/rollback", responses=declared(404, 409))
+async def step_back(agent: str, body: RollbackBody, here: Here, caller: Operator) -> RolledBackDocument:
+    """Step back at once: end the rollout in progress, or make an earlier version live."""
+    await agent_named(here.ports, agent)
+    done = await rollback(here.ports, agent, by=caller.name, to=body.to, reason=body.reason)
+    return RolledBackDocument(agent=agent, live=done.live, before=done.before, rollout=done.rollout or None)
+
+
+async def carried_out(ports: Ports, after: Approval) -> Decided:
+    """Let a decision take effect now; where an operator is faster, it does the same."""
+    if after.state != "pending":
+        with contextlib.suppress(Conflict):
+            await reconcile(ports, after.rollout)
+    rollout, live = await ports.store.read(
+        lambda tx: (tx.rollouts.get(after.rollout), tx.agents.get(after.agent).live)
+    )  # fmt: skip
+    return Decided(
+        approval=after.id, state=after.state, people=f"{after.signed} of {after.people_needed}",
+        decided_by=after.decided_by, version_hash=after.version_digest, evidence_hash=after.evidence_digest,
+        rollout=rollout.id, rollout_state=rollout.state, weight_percent=rollout.weight_percent, live=live,
+    )  # fmt: skip

@@ -1,0 +1,122 @@
+"""Routes that only look: health, agents, rollouts, reconciles, approvals."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+
+from surefoot.api.documents import (
+    Agents,
+    AgentSummary,
+    Approvals,
+    Health,
+    ReconcileDocument,
+    Reconciles,
+    RolloutDocument,
+    Rollouts,
+)
+from surefoot.api.problems import declared
+from surefoot.api.reception import Here, Looker, Reception, able_to
+from surefoot.core.errors import NotFound
+from surefoot.core.rollout.standing import Rollout
+from surefoot.core.token import Token
+from surefoot.engine.inspect import Overview, agent_named, history, overview, request, request_document, requests
+
+health = APIRouter()
+router = APIRouter(tags=["look"])
+
+
+@health.get("/healthz", responses={503: declared()[503]})
+async def healthz(here: Here) -> Health:
+    """Say whether the store answers."""
+    await here.ports.store.read(lambda tx: tx.agents.all())
+    return Health(status="ok", version=here.version)
+
+
+@router.get("/agents", responses=declared())
+async def agents(here: Here, caller: Looker) -> Agents:
+    """List the agents."""
+    found = await overview(here.ports)
+    return Agents(agents=[_summary(one) for one in found if caller.sees(one.agent.name)])
+
+
+@router.get("/agents/{agent}/rollouts", responses=declared(404), dependencies=[Depends(able_to("look"))])
+async def rollouts(agent: str, here: Here) -> Rollouts:
+    """List an agent's rollouts, oldest first."""
+    await agent_named(here.ports, agent)
+    found = await here.ports.store.read(lambda tx: tx.rollouts.all(agent))
+    return Rollouts(rollouts=[rollout_document(one) for one in found])
+
+
+@router.get("/rollouts/{rollout}", responses=declared(404))
+async def rollout(rollout: str, here: Here, caller: Looker) -> RolloutDocument:
+    """Show where a rollout stands."""
+    return rollout_document(await _visible(here, caller, rollout))
+
+
+@router.get("/rollouts/{rollout}/reconciles", responses=declared(404))
+async def reconciles(
+    rollout: str, here: Here, caller: Looker, after: Annotated[int, Query(ge=0)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> Reconciles:  # fmt: skip
+    """Give every look that was taken at a rollout, `limit` at a time, from the one after `after` on."""
+    await _visible(here, caller, rollout)
+    rows = [row for row in await history(here.ports, rollout) if row.seq > after]
+    page = rows[:limit]
+    return Reconciles(
+        reconciles=[
+            ReconcileDocument(
+                seq=row.seq, at=row.at, action=row.action, reason=row.reason, sentence=row.sentence,
+                weight_before=row.weight_before, weight_after=row.weight_after, evidence=row.evidence,
+            )
+            for row in page
+        ],
+        next=page[-1].seq if len(rows) > limit else None,
+    )  # fmt: skip
+
+
+@router.get("/approvals", responses=declared(404))
+async def approvals(
+    here: Here, caller: Looker, agent: str | None = None, every: Annotated[bool, Query(alias="all")] = False
+) -> Approvals:
+    """List what waits for a person, or with `all=true` also what was decided or expired."""
+    if agent is not None:
+        await agent_named(here.ports, agent)
+    found = await requests(here.ports, agent, all_of_them=every)
+    return Approvals(approvals=[request_document(one) for one in found if caller.sees(one.approval.agent)])
+
+
+@router.get("/approvals/{approval}", responses=declared(404))
+async def approval(approval: str, here: Here, caller: Looker) -> dict[str, Any]:
+    """Show one request: the change, the evidence, the worst slice, the reach, the way back. Asking again is free."""
+    found = await request(here.ports, approval)
+    if not caller.sees(found.approval.agent):
+        raise NotFound(f"there is no approval {approval!r}", hint="GET /api/v1/approvals lists what waits")
+    return request_document(found)
+
+
+async def _visible(here: Reception, caller: Token, rollout_id: str) -> Rollout:
+    """A rollout, if the caller's token reaches its agent; otherwise it is as if it were not there."""
+    found = await here.ports.store.read(lambda tx: tx.rollouts.get(rollout_id))
+    if not caller.sees(found.agent):
+        raise NotFound(f"there is no rollout {rollout_id!r}", hint="surefoot rollout list AGENT shows them")
+    return found
+
+
+def _summary(one: Overview) -> AgentSummary:
+    return AgentSummary(
+        name=one.agent.name, live=one.agent.live, stopped=one.agent.stopped, tick=one.agent.tick,
+        rollout=one.rollout.id if one.rollout else None, waits=list(one.waits), successes=one.verdicts.success,
+        failures=one.verdicts.failure, unknown=one.verdicts.unknown,
+    )  # fmt: skip
+
+
+def rollout_document(one: Rollout) -> RolloutDocument:
+    """Give a rollout as it goes over the wire."""
+    return RolloutDocument(
+        id=one.id, agent=one.agent, challenger=one.challenger, incumbent=one.incumbent, state=one.state,
+        weight_percent=one.weight_percent, holdback_percent=one.holdback_percent, epoch=one.epoch, steps=one.steps,
+        reason=one.reason, started_at=one.started_at, closed_at=one.closed_at, approval=one.approval or None,
+        forced_by=one.forced_by or None, queued=one.queued,
+    )  # fmt: skip

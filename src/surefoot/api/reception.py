@@ -1,0 +1,100 @@
+"""The reception: what every route has at hand, and who is asking.
+
+A caller shows a bearer token; its name is what is recorded. Where no token exists the API answers only on loopback, and
+then anyone on this machine may look, but not change anything; a web page that a browser on this machine shows is told
+apart by its Host header, because it could only come with a name of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from surefoot.core.errors import Forbidden
+from surefoot.core.signature import Unauthenticated
+from surefoot.core.token import Deed, Token, must_may, recognised
+from surefoot.ports import Ports
+
+_HERE = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_ANYONE = Token(name="anyone", sha256="", role="viewer")
+
+
+@dataclass(slots=True)
+class Refusals:
+    """Bounds how many refusals of strangers are written down, so that nobody fills the disk with them."""
+
+    per_minute: int = 30
+    since: datetime | None = None
+    written: int = 0
+    unwritten: int = 0
+
+    def due(self, now: datetime) -> int | None:
+        """Give how many went unwritten before this one if it is to be written down, else None."""
+        if self.since is None or now - self.since >= timedelta(minutes=1):
+            self.since, self.written = now, 0
+        if self.written >= self.per_minute:
+            self.unwritten += 1
+            return None
+        self.written += 1
+        before, self.unwritten = self.unwritten, 0
+        return before
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reception:
+    """The ports, the known tokens, the secret of signed webhooks (empty = there are none), and Surefoot's version.
+
+    With `open_to_look` a caller without a token may look.
+    """
+
+    ports: Ports
+    tokens: tuple[Token, ...] = ()
+    secret: str = ""
+    open_to_look: bool = False
+    version: str = ""
+    refusals: Refusals = field(default_factory=Refusals)
+
+
+def reception_of(request: Request) -> Reception:
+    """Give the reception of the application that a request came to."""
+    return cast("Reception", request.app.state.reception)
+
+
+def caller_of(request: Request, here: Annotated[Reception, Depends(reception_of)]) -> Token:
+    """Give who is asking; Unauthenticated for nobody we know."""
+    scheme, _, presented = request.headers.get("authorization", "").partition(" ")
+    if here.open_to_look and not scheme:
+        host = request.headers.get("host", "").lower()
+        name = host if host.endswith("]") else host.rsplit(":", 1)[0]
+        if name not in _HERE:
+            raise Forbidden(f"this API is called {name or 'nothing'} here", hint="ask for it as 127.0.0.1")
+        return _ANYONE
+    if scheme.lower() != "bearer":
+        raise Unauthenticated("this takes a token", hint="send Authorization: Bearer TOKEN; surefoot token makes one")
+    return recognised(here.tokens, presented.strip())
+
+
+Here = Annotated[Reception, Depends(reception_of)]
+Caller = Annotated[Token, Depends(caller_of)]
+
+
+def able_to(deed: Deed) -> Callable[[Token], Token]:
+    """Give a dependency that lets in whose role allows a deed, on the agent of the path if there is one."""
+
+    def able(caller: Caller, request: Request) -> Token:
+        if caller is _ANYONE and deed != "look":
+            raise Unauthenticated("this takes a token", hint="surefoot token NAME makes one")
+        must_may(caller, deed, agent=str(request.path_params.get("agent", "")))
+        return caller
+
+    return able  # pyright: ignore[reportReturnType]
+
+
+Looker = Annotated[Token, Depends(able_to("look"))]
+Recorder = Annotated[Token, Depends(able_to("record"))]
+Decider = Annotated[Token, Depends(able_to("decide"))]
+Operator = Annotated[Token, Depends(able_to("operate"))]
