@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 
-def __getattr__(name: str) -> str:
-    """Look the version up when it is asked for: the metadata takes longer to import than most commands run."""
+if TYPE_CHECKING:
+    from surefoot.sdk.operator import operator as operator
+
+
+def __getattr__(name: str) -> object:
+    """Look names up when they are asked for: what is behind them takes longer to import than most commands run."""
+    if name == "operator":
+        from surefoot.sdk.operator import operator
+
+        return operator
     if name != "__version__":
         raise AttributeError(f"module 'surefoot' has no attribute {name!r}")
     from importlib.metadata import PackageNotFoundError, version

@@ -1,6 +1,6 @@
 """Whole canaries, request by request, through `assign` and `next_step`: small enough for every run of the tests.
 
-The error rates proper are measured in test_rollout_montecarlo.py; here they are only bounded loosely.
+The error rates proper are measured in tests/simulator/test_twin.py; here they are only bounded loosely.
 """
 
 from __future__ import annotations

@@ -102,9 +102,22 @@ def _registered() -> Iterable[str]:
 
 
 def _register() -> None:
-    from surefoot.cli import after, agents, decide, findings, improve, keep, notices, rollouts, server, shadow, traffic
+    from surefoot.cli import (
+        after,
+        agents,
+        decide,
+        findings,
+        improve,
+        keep,
+        notices,
+        rollouts,
+        server,
+        shadow,
+        simulate,
+        traffic,
+    )
 
-    for room in (agents, findings, traffic, improve, shadow, decide, notices, after, keep, server):
+    for room in (agents, findings, simulate, traffic, improve, shadow, decide, notices, after, keep, server):
         room.register(app)
     rollouts.register(_group("rollout", "Start, watch and steer a rollout on live traffic.", "Improve"))
     keep.register_audit(_group("audit", "Show and verify the record of every change.", "Keep"))

@@ -5,6 +5,9 @@ challenger alone; the others compare pooled counts, which a ramp and a drift con
 outcomes, whole looks are read until the window is full.
 """
 
+# Arrays are of any shape here; the stubs of numpy cannot say more than Unknown of most expressions on them.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
+
 from __future__ import annotations
 
 from collections.abc import Mapping

@@ -1,5 +1,8 @@
 """A run of one policy through one scenario, and the row it comes to, with intervals."""
 
+# Arrays are of any shape here; the stubs of numpy cannot say more than Unknown of most expressions on them.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -7,8 +10,12 @@ from statistics import NormalDist
 
 import numpy as np
 
+from surefoot.core.rollout import RolloutSettings
 from surefoot.simulator.policies import Policy
-from surefoot.simulator.world import LOOKS_A_DAY, PROMOTED, ROLLED_BACK, RUNNING, Array, Scenario, World
+from surefoot.simulator.world import DAYS, LOOKS_A_DAY, P0, PROMOTED, ROLLED_BACK, RUNNING, Array, Scenario, World
+
+REFERENCE = RolloutSettings(baseline_rate=P0, ledger_slots=None, horizon_days=DAYS, horizon_labels=10**9)
+"""The terms of the reference numbers: failure rate frozen at .15, ledger off, forty days, no limit on labels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,9 @@ Every bet comes from `core.evidence`, and a test compares its decisions with tho
 thousand states, so what is measured with it is the product's rule.
 """
 
+# Arrays are of any shape here; the stubs of numpy cannot say more than Unknown of most expressions on them.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
+
 from __future__ import annotations
 
 from typing import Any
