@@ -78,7 +78,7 @@ def pairs(path: Path, orders: int) -> list[dict[str, Any]]:
         rows.append({"policy": name, **_pair_row(ended)})
         row = rows[-1]
         print(f"{name:<9} worse promoted {row['worse_promoted']:5.1f} %  better {row['better_promoted']:5.1f} %"
-              f"  missed {row['better_missed']:5.1f} %  unproven: leaning better {row['leaning_better_promoted']:5.1f} %,"
+              f"  missed {row['better_missed']:5.1f} %  unproven: leaning up {row['leaning_better_promoted']:5.1f} %,"
               f" not better {row['not_better_promoted']:5.1f} %"
               f"  extra failures {row['regret']:6.1f}  requests to decision {_few(row['requests'])}")  # fmt: skip
     return rows
