@@ -31,6 +31,7 @@ def test_without_labels_everything_is_possible():
 @given(counts)
 def test_an_interval_holds_its_rate_and_stays_a_share(pair):
     one = rate_of(*pair)
+    assert one.rate is not None
     assert 0 <= one.low <= one.rate + 1e-12
     assert one.rate - 1e-12 <= one.high <= 1
 
@@ -65,7 +66,10 @@ def test_a_drift_between_epochs_is_not_taken_for_a_loss():
     """Both versions fail alike in each epoch; the challenger only met more of the bad one."""
     rows = [stratum((2, 20), (40, 400), epoch=1), stratum((200, 400), (10, 20), epoch=2)]
     (one,) = slice_changes({"label=x": rows})
-    assert one.challenger.rate - one.incumbent.rate > 0.3
+    new, old = one.challenger.rate, one.incumbent.rate
+    assert new is not None
+    assert old is not None
+    assert new - old > 0.3
     assert abs(one.difference) < 0.02
 
 

@@ -22,6 +22,7 @@ from surefoot.engine.inspect import request, request_document
 from surefoot.engine.notify import deliver, delivering, listed, redrive
 from surefoot.engine.operate import reconcile, start_rollout
 from surefoot.engine.register import create_agent, offer_version
+from surefoot.engine.rollback import wish
 
 
 class Channel:
@@ -333,3 +334,12 @@ async def test_requests_per_day_are_those_of_the_last_week(house):
     assert before > 0
     house.later(days=8)
     assert await house.read(lambda tx: tx.traces.seen(NAME, since=house.clock() - timedelta(days=7))) == 0
+
+
+async def test_an_override_is_no_way_around_the_second_person(house):
+    await house.agent()
+    await house.change(policy=Policy(people_needed=2))
+    rollout = await house.rollout()
+    with pytest.raises(Forbidden, match="takes 2 people"):
+        await house.write(lambda tx: wish(tx, house.ports, rollout.id, "promote", "bob", "in a hurry"))
+    assert (await house.standing(rollout.id)).wish == ""

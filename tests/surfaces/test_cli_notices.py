@@ -67,7 +67,7 @@ def test_a_notice_goes_to_the_webhook_of_the_settings_signed(cli, scene, monkeyp
             self.send_response(200)
             self.end_headers()
 
-        def log_message(self, *_: object) -> None: ...
+        def log_message(self, format: str, *args: object) -> None: ...  # noqa: A002 (the name is inherited)
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()

@@ -13,8 +13,10 @@ from surefoot.cli.desk import Desk, command
 if TYPE_CHECKING:
     from surefoot.cli.screen import Screen
 
-_ROW = "policy scenario promote promote_low promote_high rollback rollback_low rollback_high inconclusive replications "
-_ROW += "chal_rollback days_promote requests_promote"
+_ROW = (
+    "policy scenario promote promote_low promote_high rollback rollback_low rollback_high inconclusive replications "
+    "chal_rollback days_promote requests_promote"
+)
 
 
 def register(app: typer.Typer) -> None:

@@ -15,18 +15,25 @@ from surefoot.core.errors import Conflict
 from surefoot.core.genome import Genome
 from surefoot.core.lesson import Lesson
 from surefoot.core.policy import level_between
+from surefoot.core.rollout.standing import Rollout
 from surefoot.engine.incident import levers_of
 from surefoot.engine.notify import announce
 from surefoot.engine.serve import storable
 from surefoot.ports import Ports, Tx
 
 
+def people_for(tx: Tx, ports: Ports, rollout: Rollout) -> int:
+    """Give how many people must say yes to this promotion."""
+    old, new = (tx.versions.get(rollout.agent, number).genome for number in (rollout.incumbent, rollout.challenger))
+    level = level_between(tx.versions.genome(old), tx.versions.genome(new))
+    return people_needed(tx.agents.get(rollout.agent).policy, level, house=ports.people_needed)
+
+
 def ask(tx: Tx, ports: Ports, approval: Approval, sentence: str) -> Approval:
     """Store a request with the number of people it takes, and announce it."""
-    agent, rollout = tx.agents.get(approval.agent), tx.rollouts.get(approval.rollout)
+    rollout = tx.rollouts.get(approval.rollout)
     before, after = _genomes(tx, approval, rollout.incumbent)
-    needed = people_needed(agent.policy, level_between(before, after), house=ports.people_needed)
-    asked = replace(approval, people_needed=needed)
+    asked = replace(approval, people_needed=people_for(tx, ports, rollout))
     tx.approvals.add(asked)
     announce(
         tx, ports, "approval_requested", agent=asked.agent, subject=_subject(asked), sentence=sentence,

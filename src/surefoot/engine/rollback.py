@@ -16,6 +16,7 @@ from surefoot.core.approval import identity
 from surefoot.core.errors import Conflict, Forbidden, Invalid
 from surefoot.core.rollout.standing import Rollout
 from surefoot.core.version import Version
+from surefoot.engine.approve import people_for
 from surefoot.engine.halt import halted
 from surefoot.engine.incident import taken_back
 from surefoot.engine.operate import ENDED, next_turn, reconcile, step_within, supersede
@@ -70,7 +71,7 @@ async def _ended(ports: Ports, rollout: Rollout, by: str, reason: str) -> Rollou
 def wish(tx: Tx, ports: Ports, rollout_id: str, what: str, by: str, reason: str) -> Rollout:
     """Write down what a person wants of a rollout; the next reconcile carries it out.
 
-    Forbidden to promote what one proposed oneself; Conflict for a rollout that has ended.
+    Forbidden to promote what one proposed oneself, or what takes two people; Conflict for a rollout that has ended.
     """
     rollout = tx.rollouts.get(rollout_id)
     if rollout.state in ENDED:
@@ -79,6 +80,11 @@ def wish(tx: Tx, ports: Ports, rollout_id: str, what: str, by: str, reason: str)
         raise Forbidden(
             f"{by} proposed {rollout.agent} v{rollout.challenger} and cannot {what} it",
             hint="another person has to look at it",
+        )
+    if what == "promote" and (needed := people_for(tx, ports, rollout)) > 1:
+        raise Forbidden(
+            f"promoting {rollout.agent} v{rollout.challenger} takes {needed} people, and an override has one",
+            hint="let the evidence win, then surefoot approve",
         )
     tx.audit.append(
         at=ports.clock(), actor=by, action=f"wish-{what}", subject=f"{rollout.agent}/v{rollout.challenger}",
