@@ -58,7 +58,7 @@ class FlaggerLike:
 
     def decide(self, world: World, rows: Array, look: int) -> tuple[Array, Array]:
         """Compare the challenger's last day with the limit that was set before."""
-        day = world.recent[rows, max(0, look - LOOKS_A_DAY + 1) : look + 1].sum(axis=1)
+        day = world.recent[rows, max(0, look - LOOKS_A_DAY + 1) : look + 1].sum(axis=1) * world.scenario.cluster
         seen = day[:, CF] + day[:, CS]
         bad = (seen >= MIN_LABELS) & (day[:, CF] > self.limit * seen)
         good = (seen >= MIN_LABELS) & ~bad
