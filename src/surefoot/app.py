@@ -22,6 +22,7 @@ from surefoot.ports import Improver, Model, Notifier, Ports
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from surefoot.adapters.workshop import Workshop
     from surefoot.engine.durable import Durable
 
 
@@ -62,6 +63,12 @@ class App:
                 ports=self.ports, tokens=tokens, secret=secret, open_to_look=not tokens, version=_version()
             )
         )  # fmt: skip
+
+    def workshop(self, *, limits: Mapping[str, int] | None = None) -> Workshop:
+        """Give what evals need around a run; `limits` bounds the calls in flight by provider."""
+        from surefoot.adapters.workshop import Workshop
+
+        return Workshop(self.ports.model_named, limits=limits)
 
     def close(self) -> None:
         """Let go of the store."""

@@ -106,6 +106,7 @@ def _register() -> None:
         after,
         agents,
         decide,
+        evals,
         findings,
         improve,
         keep,
@@ -120,6 +121,7 @@ def _register() -> None:
     for room in (agents, findings, simulate, traffic, improve, shadow, decide, notices, after, keep, server):
         room.register(app)
     rollouts.register(_group("rollout", "Start, watch and steer a rollout on live traffic.", "Improve"))
+    evals.register(_group("eval", "Examine agents on suites, compare runs, measure judges.", "Improve"))
     keep.register_audit(_group("audit", "Show and verify the record of every change.", "Keep"))
     keep.register_db(_group("db", "Look after the store's schema.", "Keep"))
 

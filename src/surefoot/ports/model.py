@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from surefoot.core.exam.observed import ToolCall
 from surefoot.core.proposal import Cost
 
 Finish = Literal["stop", "length", "truncated", "refused", "error"]
@@ -23,12 +24,16 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What the model said; only `finish == "stop"` is a complete answer. `latency_s` is wall clock."""
+    """What the model said; only `finish == "stop"` is a complete answer. `latency_s` is wall clock.
+
+    `calls` are the tools it called, where the model is an agent that reports them.
+    """
 
     text: str
     finish: Finish = "stop"
     cost: Cost = field(default_factory=Cost)
     latency_s: float = 0.0
+    calls: tuple[ToolCall, ...] = ()
 
 
 class Model(Protocol):

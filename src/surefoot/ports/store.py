@@ -34,6 +34,7 @@ from surefoot.core.sentinel import Banked
 from surefoot.core.slots import Look
 from surefoot.core.trace import Arm, Pin, Trace
 from surefoot.core.version import Version, VersionState
+from surefoot.ports.evals import Evals
 
 T = TypeVar("T")
 ProposalState = Literal["proposed", "refused", "accepted", "rejected", "inconclusive"]
@@ -380,6 +381,8 @@ class Tx(Protocol):
     def nonces(self) -> Nonces: ...
     @property
     def switches(self) -> Switches: ...
+    @property
+    def evals(self) -> Evals: ...
 
 
 class Store(Protocol):

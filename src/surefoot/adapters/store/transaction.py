@@ -11,6 +11,7 @@ from surefoot.adapters.store.approvals import SqlApprovals
 from surefoot.adapters.store.audit import SqlAudit, SqlMarks
 from surefoot.adapters.store.banked import SqlBanked
 from surefoot.adapters.store.cases import SqlCases, SqlScores
+from surefoot.adapters.store.evals import SqlEvals
 from surefoot.adapters.store.executors import SqlExecutors
 from surefoot.adapters.store.incidents import SqlIncidents, SqlSwitches
 from surefoot.adapters.store.ledgers import SqlLedgers
@@ -118,3 +119,7 @@ class SqlTx:
     @property
     def switches(self) -> SqlSwitches:
         return SqlSwitches(self.connection)
+
+    @property
+    def evals(self) -> SqlEvals:
+        return SqlEvals(self.connection)

@@ -1,0 +1,1 @@
+"""Evaluation as values and decisions: suites, checks, verdicts, runs, comparison, judges and their calibration."""

@@ -1,0 +1,131 @@
+"""Tranches: the trials of a run in the order they are done, with money set aside for a few at a time.
+
+One reservation covers as many trials as are in flight, so that ten thousand trials do not make ten thousand rows. It
+is settled when its last trial ends; what a trial cost that was broken off is not known, so its worst case stays spent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+from surefoot.core.errors import BudgetExhausted
+from surefoot.core.exam.suite import SuiteCase
+from surefoot.core.proposal import Cost
+from surefoot.engine.ink import Ink
+from surefoot.engine.purse import Purse, Reserved
+from surefoot.ports.exam import Subject
+
+
+@dataclass(slots=True, eq=False)
+class Tranche:
+    """One reservation over several trials."""
+
+    held: Reserved
+    open: int
+    actual: Cost = field(default_factory=Cost)
+    flying: dict[int, Cost] = field(default_factory=dict[int, Cost])
+
+
+@dataclass(slots=True, eq=False)
+class Trial:
+    """One epoch of one case, with the reservation it is paid from."""
+
+    case: SuiteCase
+    epoch: int
+    worst: Cost | None = None
+    tranche: Tranche | None = None
+
+
+class Trials:
+    """Hands out trials; `why` says what ended them early."""
+
+    def __init__(self, trials: Iterable[Trial], subject: Subject, purse: Purse, ink: Ink, *, at_once: int) -> None:
+        self._rest: Iterator[Trial] = iter(trials)
+        self._ready: deque[Trial] = deque()
+        self._subject, self._purse, self._ink = subject, purse, ink
+        self._at_once, self._lock = at_once, asyncio.Lock()
+        self._open: set[Tranche] = set()
+        self.why = ""
+
+    async def next(self) -> Trial | None:
+        """Give the next trial; None when there are no more, or there is no money for one."""
+        if not self._ready:
+            async with self._lock:
+                if not self._ready and not self.why:
+                    await self._fetch()
+        return self._ready.popleft() if self._ready else None
+
+    async def _fetch(self) -> None:
+        block = list(islice(self._rest, self._at_once))
+        if not self._purse.bounded:
+            self._ready += block
+            return
+        for trial in block:
+            trial.worst = self._subject.price(trial.case, trial.epoch)
+        while block:
+            size = await self._reserved(block)
+            if not size:
+                return
+            self._ready += block[:size]
+            block = block[size:]
+
+    async def _reserved(self, block: list[Trial]) -> int:
+        """Reserve for as much of the beginning of a block as there is money for; gives how much that is."""
+        size = len(block)
+        while size:
+            worst = _sum(trial.worst for trial in block[:size])
+            try:
+                held = await self._purse.reserve(f"{block[0].case.id}/{block[0].epoch}", worst)
+            except BudgetExhausted as problem:
+                size //= 2
+                if not size:
+                    self.why = problem.message
+                continue
+            tranche = Tranche(held, size)
+            self._open.add(tranche)
+            for trial in block[:size]:
+                trial.tranche = tranche
+            return size
+        return 0
+
+    def stop(self, why: str) -> None:
+        """Hand out no more, because of this; what is under way goes on."""
+        self.why = why
+        self._ready.clear()
+
+    def started(self, trial: Trial) -> None:
+        """Note that a trial's worst case may be spent from now on."""
+        if trial.tranche is not None and trial.worst is not None:
+            trial.tranche.flying[id(trial)] = trial.worst
+
+    def ended(self, trial: Trial, cost: Cost | None) -> None:
+        """Note what a trial cost (None: nobody knows, so its worst case), and settle a reservation that is done."""
+        tranche = trial.tranche
+        if tranche is None:
+            return
+        worst = tranche.flying.pop(id(trial), Cost())
+        tranche.actual += worst if cost is None else cost
+        tranche.open -= 1
+        if not tranche.open:
+            self._settle(tranche)
+
+    def close(self) -> None:
+        """Settle what is left: trials that never started cost nothing, those that were broken off their worst case."""
+        for tranche in list(self._open):
+            tranche.actual = _sum([tranche.actual, *tranche.flying.values()])
+            self._settle(tranche)
+
+    def _settle(self, tranche: Tranche) -> None:
+        self._open.discard(tranche)
+        self._ink.bill(tranche.held, tranche.actual)
+
+
+def _sum(costs: Iterable[Cost | None]) -> Cost:
+    total = Cost()
+    for cost in costs:
+        total += cost or Cost()
+    return total
