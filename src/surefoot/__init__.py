@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from surefoot.sdk.operator import operator as operator
+    from surefoot.sdk.optimise import optimise as optimise
+    from surefoot.sdk.optimise import optimise_async as optimise_async
+
+_SDK = {"operator": "operator", "optimise": "optimise", "optimise_async": "optimise"}
 
 
 def __getattr__(name: str) -> object:
     """Look names up when they are asked for: what is behind them takes longer to import than most commands run."""
-    if name == "operator":
-        from surefoot.sdk.operator import operator
+    if name in _SDK:
+        from importlib import import_module
 
-        return operator
+        return getattr(import_module(f"surefoot.sdk.{_SDK[name]}"), name)
     if name != "__version__":
         raise AttributeError(f"module 'surefoot' has no attribute {name!r}")
     from importlib.metadata import PackageNotFoundError, version

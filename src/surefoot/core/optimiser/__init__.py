@@ -1,0 +1,1 @@
+"""What the optimiser decides: which failures are real, which rewrite to believe, whether it cured, how to look."""
