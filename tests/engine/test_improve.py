@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from scripted_house import HABITS, NAME, breaks, know, paid, say
 
+from surefoot.core.arms import LEVER_KINDS
 from surefoot.core.backlog import top
 from surefoot.core.budget import Budget
 from surefoot.core.case import groups
@@ -260,3 +261,51 @@ async def test_a_poisoned_failure_log_reaches_no_rule(house):
     written = await asked(house)
     assert written.judgement.allowed == ()
     assert len(written.judgement.refusals) == 2
+
+
+async def arms_of(house, plan, *, arms: int = 3, tick: int = 1):
+    await house.agent(habits=replace(HABITS, arms=arms))
+    await house.history(150)
+    house.improver.plan = plan
+    written = await asked(house, tick=tick)
+    return written, {filed.id: filed for filed in await house.read(lambda tx: tx.proposals.all(NAME))}
+
+
+async def test_the_arm_that_does_best_on_shown_failures_goes_on_and_the_others_are_outdone(house):
+    def plan(brief):
+        wanted = brief.gap.partition(":")[2]
+        return [know(wanted)] if brief.kinds == ("rule_add",) else [breaks(wanted)]
+
+    written, filed = await arms_of(house, plan, arms=7)
+    assert [edit.text for edit in written.judgement.allowed] == [know("refund").text]
+    assert {one.state for one in filed.values() if one.id != written.filed.id} == {"outdone"}
+    assert len(filed) == 7
+    kinds = [brief.kinds for brief in house.improver.briefs]
+    assert kinds[0] == ()
+    assert sorted(kinds[1:]) == sorted((kind,) for kind in LEVER_KINDS)
+
+
+async def test_what_an_arm_writes_beside_its_kind_is_dropped(house):
+    _, filed = await arms_of(house, lambda brief: [know("refund"), breaks("other")] if brief.kinds else [], arms=7)
+    written = {
+        brief.kinds: one.proposal.edits for brief, one in zip(house.improver.briefs, filed.values(), strict=True)
+    }
+    assert len(written[("rule_add",)]) == 2
+    assert not any(edits for kinds, edits in written.items() if kinds not in ((), ("rule_add",)))
+
+
+async def test_arms_are_asked_and_paid_once_and_choose_the_same_again(house):
+    written, filed = await arms_of(house, lambda brief: [know("refund")] if brief.kinds else [breaks("refund")])
+    spent = await house.spent("tick/1")
+    again = await asked(house)
+    assert again.filed.id == written.filed.id
+    assert len(house.improver.briefs) == 3
+    assert {one.id for one in await house.read(lambda tx: tx.proposals.all(NAME))} == set(filed)
+    assert await house.spent("tick/1") == spent
+
+
+async def test_outdone_is_not_tried(house):
+    await arms_of(house, lambda brief: [know("refund")] if not brief.kinds else [breaks("refund")], arms=2)
+    outdone = [one for one in await house.read(lambda tx: tx.proposals.all(NAME)) if one.state == "outdone"]
+    await asked(house, tick=2)
+    assert not {edit.fingerprint for one in outdone for edit in one.proposal.edits} & house.improver.briefs[-1].tried

@@ -41,6 +41,8 @@ TOML = """\
 # improver_model = "small"
 """
 
+FREE_ARMS = 3
+
 
 def register(app: typer.Typer) -> None:
     """Add these commands."""
@@ -73,6 +75,9 @@ async def init(
     tick_calls: Annotated[int | None, typer.Option(min=0, help="model calls a tick may make")] = None,
     tick_usd: Annotated[float | None, typer.Option(min=0, help="US dollars a tick may spend")] = None,
     day_usd: Annotated[float | None, typer.Option(min=0, help="US dollars a day may cost")] = None,
+    arms: Annotated[
+        int, typer.Option(min=0, max=7, help="proposals that compete for each lever (0: 3 where they are free, else 1)")
+    ] = 0,
     by: Annotated[str, typer.Option(metavar="NAME", help="who creates it (default: your login)")] = "",
 ) -> None:
     """Create an agent, whose version 1 is live at once.
@@ -84,7 +89,7 @@ async def init(
 
     answers = tuple(label.strip() for label in labels.split(",") if label.strip())
     genome = _first_genome(answers, source, task)
-    habits = _habits(model, improver, tick_calls=tick_calls, tick_usd=tick_usd, day_usd=day_usd)
+    habits = _habits(model, improver, arms=arms, tick_calls=tick_calls, tick_usd=tick_usd, day_usd=day_usd)
     policy = Policy(autonomy=autonomy, stakes=stakes, min_failures=min_failures, min_sources=min_sources)
     with desk.app(create=True) as app:
         _check_names(app, habits)
@@ -112,7 +117,7 @@ async def init(
 
 
 def _habits(
-    model: str, improver: str, *, tick_calls: int | None, tick_usd: float | None, day_usd: float | None
+    model: str, improver: str, *, arms: int, tick_calls: int | None, tick_usd: float | None, day_usd: float | None
 ) -> Habits:
     """The usual habits with what was chosen on the command line."""
     from dataclasses import replace
@@ -122,7 +127,7 @@ def _habits(
 
     usual = Habits()
     return replace(
-        usual, model=model, improver=improver,
+        usual, model=model, improver=improver, arms=arms or (FREE_ARMS if improver == "lexical" else 1),
         tick_budget=Budget(calls=usual.tick_budget.calls if tick_calls is None else tick_calls,
                            usd=usual.tick_budget.usd if tick_usd is None else tick_usd),
         day_budget=Budget(usd=usual.day_budget.usd if day_usd is None else day_usd),

@@ -29,7 +29,7 @@ class Habits:
     `slots` is K, the number of even looks that a sealed split carries. A release starts when `release_ticks` ticks
     went into the draft, or earlier when val predicts at least `release_power` (None = never early). `repeats` is how
     often a failure is run again before it counts; `concurrency` bounds model calls in flight. `shares` says how
-    labelled cases are split; `headroom` is the least error worth working on.
+    labelled cases are split; `headroom` is the least error worth working on. `arms` proposals compete for a lever.
     """
 
     model: str = "local-lexical"
@@ -44,6 +44,7 @@ class Habits:
     shares: Mapping[Split, float] = field(default_factory=lambda: dict(TRAFFIC_SHARES))
     window: int = 500
     recent: int = 100
+    arms: int = 1
     improver_budget: Budget = field(default_factory=lambda: Budget(calls=6, usd=0.50))
     tick_budget: Budget = field(default_factory=lambda: Budget(calls=50_000, usd=2.0))
     day_budget: Budget = field(default_factory=lambda: Budget(usd=10.0))

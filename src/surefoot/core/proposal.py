@@ -38,6 +38,7 @@ class Brief:
 
     `labels` is the closed answer set of a classification agent, empty otherwise. `tried` holds fingerprints of
     edits that did not work before. `max_edits`, `rule_room` and `example_room` are what the bounds still allow.
+    `kinds` names the only kinds of change wanted this time (`core.arms`); empty means any.
     """
 
     agent: str
@@ -53,6 +54,7 @@ class Brief:
     rule_room: int = 20
     example_room: int = 20
     rule_chars: int = 2000
+    kinds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

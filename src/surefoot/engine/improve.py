@@ -6,18 +6,22 @@ judged before anything is run; and the proposal is kept whatever becomes of it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from surefoot.core.agent import Agent
+from surefoot.core.arms import LEVER_KINDS, LeverKind, drawn, kind_of
 from surefoot.core.backlog import Gap, Lever
 from surefoot.core.case import Case
+from surefoot.core.digest import digest
 from surefoot.core.errors import SurefootError
 from surefoot.core.genome import Genome
 from surefoot.core.guardrail import Bounds, Judgement, judge, ngrams
 from surefoot.core.proposal import Brief, Cost, Example, Proposal
 from surefoot.core.similar import nearest
 from surefoot.engine.evaluate import Hold, Sheet, examine, reserve, settled
+from surefoot.engine.halve import halve
 from surefoot.engine.triage import Triage
 from surefoot.ports import Filed, Ports, ProposalState, Tx
 
@@ -33,25 +37,94 @@ class Written:
     judgement: Judgement
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Setting:
+    """What every proposal of a tick is asked under and judged by."""
+
+    ports: Ports
+    found: Triage
+    lever: Lever
+    gap: Gap
+    tick: int
+    scope: str
+    base: Genome
+    held_out: frozenset[str]
+    tried: frozenset[str]
+    known: Mapping[str, Filed]
+
+
 async def improve(ports: Ports, found: Triage, lever: Lever, *, tick: int, scope: str) -> Written:
-    """Ask the agent's improver for edits that answer a lever; the same tick asks once."""
+    """Ask the agent's improver for edits that answer a lever; the same tick asks once.
+
+    Where several arms may compete, each is asked for, and a few shown cases choose the one that goes on.
+    """
     agent = found.agent
     gap = next(gap for gap in found.gaps if gap.key == lever.gap)
-    proposal_id = f"P-{agent.name}-{tick}"
     known = await ports.store.read(lambda tx: {filed.id: filed for filed in tx.proposals.all(agent.name)})
     base, held_out, tried = await ports.store.read(lambda tx: _surroundings(tx, agent))
-    filed = known.get(proposal_id)
+    setting = _Setting(ports=ports, found=found, lever=lever, gap=gap, tick=tick, scope=scope, base=base,
+                       held_out=held_out, tried=tried, known=known)  # fmt: skip
+    arms = [await _written(setting, number, kinds) for number, kinds in enumerate(_kinds(setting), 1)]
+    return await _winner(setting, arms)
+
+
+def _kinds(setting: _Setting) -> list[tuple[LeverKind, ...]]:
+    """Give what each arm may write: anything, then one kind each, drawn by what became of earlier ticks."""
+    agent, genome = setting.found.agent, setting.found.genome
+    history: dict[LeverKind, tuple[int, int]] = {}
+    for filed in setting.known.values():
+        if filed.tick != setting.tick and filed.state in ("accepted", *_LOST):
+            kinds: set[LeverKind] = {kind_of(edit, genome) for edit in filed.proposal.edits}
+            for kind in kinds:
+                won, lost = history.get(kind, (0, 0))
+                history[kind] = (won + (filed.state == "accepted"), lost + (filed.state != "accepted"))
+    draw = random.Random(f"{agent.salt}/{agent.name}/{setting.tick}").betavariate
+    return [(), *((kind,) for kind in drawn(history, LEVER_KINDS, agent.habits.arms - 1, draw))]
+
+
+async def _written(setting: _Setting, number: int, kinds: tuple[LeverKind, ...]) -> Written:
+    ports, found, agent = setting.ports, setting.found, setting.found.agent
+    proposal_id = f"P-{agent.name}-{setting.tick}" + (f"-{number}" if number > 1 else "")
+    filed = setting.known.get(proposal_id)
     if filed is None:
-        brief = await _brief(ports, found, gap, tried, scope)
-        proposal, hold = await _asked(ports, agent, brief, scope)
-        judgement = judge(base, found.genome, proposal.edits, agent.bounds, held_out=held_out)
+        brief = replace(await _brief(ports, found, setting.gap, setting.tried, setting.scope), kinds=kinds)
+        proposal, hold = await _asked(ports, agent, brief, setting.scope)
+        if kinds:
+            wanted = tuple(edit for edit in proposal.edits if kind_of(edit, found.genome) in kinds)
+            proposal = replace(proposal, edits=wanted)
+        judgement = _judged(setting, proposal)
         mine = Filed(
-            id=proposal_id, agent=agent.name, tick=tick, lever=lever.id, on=agent.live, proposal=proposal,
-            state="proposed", at=ports.clock(), evidence=_findings(judgement),
+            id=proposal_id, agent=agent.name, tick=setting.tick, lever=setting.lever.id, on=agent.live,
+            proposal=proposal, state="proposed", at=ports.clock(), evidence=_findings(judgement),
         )  # fmt: skip
         filed = await ports.store.write(lambda tx: _on_file(tx, mine, hold))
-    judgement = judge(base, found.genome, filed.proposal.edits, agent.bounds, held_out=held_out)
-    return Written(filed=filed, judgement=judgement)
+    return Written(filed=filed, judgement=_judged(setting, filed.proposal))
+
+
+def _judged(setting: _Setting, proposal: Proposal) -> Judgement:
+    return judge(setting.base, setting.found.genome, proposal.edits, setting.found.agent.bounds,
+                 held_out=setting.held_out)  # fmt: skip
+
+
+async def _winner(setting: _Setting, arms: Sequence[Written]) -> Written:
+    """Let the arms that may be tested compete; what loses is filed as outdone, and may be proposed again."""
+    able = [arm for arm in arms if arm.judgement.allowed] or arms[:1]
+    different = list({arm.judgement.genome.digest: arm for arm in reversed(able)}.values())[::-1]
+    cases = await _contest(setting) if len(different) > 1 else []
+    genomes = [arm.judgement.genome for arm in different]
+    best = different[await halve(setting.ports, setting.found.agent, genomes, cases, scope=setting.scope)]
+    outdone = [replace(arm.filed, state="outdone") for arm in arms if arm.filed.id != best.filed.id]
+    if outdone:
+        await setting.ports.store.write(lambda tx: [tx.proposals.put(filed) for filed in outdone])
+    return best
+
+
+async def _contest(setting: _Setting) -> list[Case]:
+    """Give the shown cases that choose between arms: failures of the gap, in an order that favours nobody."""
+    failing = {failure.input for failure in setting.gap.failures}
+    shown = await setting.ports.store.read(lambda tx: tx.cases.of(setting.found.agent.name, ("shown",)))
+    mine = [case for case in shown if case.input in failing]
+    return sorted(mine, key=lambda case: digest([setting.tick, case.id]))
 
 
 def _on_file(tx: Tx, mine: Filed, hold: Hold) -> Filed:

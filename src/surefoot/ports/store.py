@@ -37,7 +37,7 @@ from surefoot.core.version import Version, VersionState
 from surefoot.ports.evals import Evals
 
 T = TypeVar("T")
-ProposalState = Literal["proposed", "refused", "accepted", "rejected", "inconclusive"]
+ProposalState = Literal["proposed", "refused", "accepted", "rejected", "inconclusive", "outdone"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

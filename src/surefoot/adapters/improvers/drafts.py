@@ -104,6 +104,7 @@ def request_of(brief: Brief, findings: Sequence[Finding], canary: str) -> str:
             "limits": {
                 "edits": brief.max_edits, "new_rules": brief.rule_room, "new_examples": brief.example_room,
                 "characters_per_edit": brief.rule_chars, "edits_tried_before": len(brief.tried),
+                "only_these_kinds": list(brief.kinds) or "any",
             },
         },
         ensure_ascii=False,

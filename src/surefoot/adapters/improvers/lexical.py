@@ -76,7 +76,11 @@ class _Draft:
 
     def edits(self) -> tuple[Edit, ...]:
         rules = self._rules()
-        return (*rules, *self._examples(min(self._brief.max_edits - len(rules), self._brief.example_room)))
+        room = min(self._brief.max_edits - len(rules), self._brief.example_room)
+        return (*rules, *self._examples(room if self._wants("example") else 0))
+
+    def _wants(self, kind: str) -> bool:
+        return not self._brief.kinds or kind in self._brief.kinds
 
     def _label(self, text: str | None) -> str:
         """Give the label as the brief spells it; empty if it is none."""
@@ -118,7 +122,8 @@ class _Draft:
             if len(edits) >= self._brief.max_edits:
                 break
             old = self._own.get(label)
-            edit = self._rule(label, old) if old or room > 0 else None
+            wanted = self._wants("rule_edit" if old else "rule_add")
+            edit = self._rule(label, old) if wanted and (old or room > 0) else None
             if edit:
                 edits.append(edit)
                 room -= old is None
