@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from surefoot.sdk.gate import gate as gate
     from surefoot.sdk.operator import operator as operator
     from surefoot.sdk.optimise import optimise as optimise
     from surefoot.sdk.optimise import optimise_async as optimise_async
 
-_SDK = {"operator": "operator", "optimise": "optimise", "optimise_async": "optimise"}
+_SDK = {"gate": "gate", "operator": "operator", "optimise": "optimise", "optimise_async": "optimise"}
 
 
 def __getattr__(name: str) -> object:

@@ -195,6 +195,10 @@ ROUTES = [
     ("GET", "/agents"), ("GET", "/agents/support/rollouts"), ("GET", "/rollouts/x"), ("GET", "/rollouts/x/reconciles"),
     ("GET", "/approvals"), ("GET", "/approvals/x"), ("POST", "/approvals/x/decision"),
     ("POST", "/agents/support/rollback"), ("POST", "/agents/support/outcomes"),
+    ("GET", "/agents/support/memory"), ("GET", "/agents/support/memory-search?text=x"),
+    ("GET", "/agents/support/memory-changes"), ("GET", "/agents/support/memory/k"),
+    ("PUT", "/agents/support/memory/k"), ("DELETE", "/agents/support/memory/k"),
+    ("POST", "/agents/support/memory/k/append"),
 ]  # fmt: skip
 
 
@@ -204,7 +208,7 @@ STRANGERS = ["", "Bearer", "Bearer ", "Bearer wrong", "Basic c2ZfYW5hOg==", "sf_
 @pytest.mark.parametrize("header", STRANGERS)
 def test_without_a_known_token_nothing_is_shown_or_done(door: Door, header: str) -> None:
     for method, path in ROUTES:
-        got = door.ask(method, f"{V1}{path}", {} if method == "POST" else None,
+        got = door.ask(method, f"{V1}{path}", {} if method in ("POST", "PUT") else None,
                        **({"Authorization": header} if header else {}))  # fmt: skip
         problem(got, 401, "unauthenticated")
         assert got.headers["www-authenticate"] == "Bearer"
@@ -538,3 +542,47 @@ def test_every_route_declares_its_errors_in_the_one_shape(door: Door) -> None:
 def test_times_are_utc_and_have_a_zone(door: Door) -> None:
     asked = datetime.fromisoformat(door.request()["requested_at"])
     assert asked.utcoffset() == UTC.utcoffset(None)
+
+
+# Memory --------------------------------------------------------------------------------------------------------------
+
+
+def test_an_agent_remembers_by_its_headers_and_says_where_it_found_it(door: Door) -> None:
+    path = f"{V1}/agents/support/memory/limit"
+    kept = door.ask("PUT", path, {"value": {"usd": 5}}, as_="app", X_Session_ID="s1")
+    assert (kept.status, kept.json["scope"], kept.json["owner"]) == (200, "session", "s1")
+    assert door.get(path, as_="app", X_Session_ID="s1").json["value"] == {"usd": 5}
+    assert "nothing is remembered" in problem(door.get(path, as_="app", X_Session_ID="s2"), 404, "not_found")
+    assert door.ask("PUT", path, {"value": None, "scope": "agent"}, as_="app").json["scope"] == "agent"
+    assert door.get(path, as_="app", X_Session_ID="s2").json["value"] is None
+    assert door.ask("DELETE", f"{path}?scope=agent", as_="app").json == {"deleted": True}
+
+
+def test_fifty_callers_append_and_nothing_is_lost(door: Door) -> None:
+    path = f"{V1}/agents/support/memory/failures/append"
+    with ThreadPoolExecutor(16) as pool:
+        said = list(pool.map(lambda n: door.post(path, {"item": n, "scope": "agent"}, as_="app").status, range(50)))
+    assert said == [200] * 50
+    found = door.get(f"{V1}/agents/support/memory?pattern=fail*", as_="app").json["entries"]
+    assert sorted(found[0]["value"]) == list(range(50))
+    seen = door.get(f"{V1}/agents/support/memory-changes?limit=20", as_="app").json
+    assert len(seen["changes"]) == 20
+    rest = door.get(f"{V1}/agents/support/memory-changes?after={seen['next']}", as_="app").json
+    assert len(rest["changes"]) == 30
+
+
+def test_memory_is_not_for_lookers_nor_for_tokens_of_other_agents(scene: Any) -> None:
+    other = TokenSettings(sha256=hashed("sf_sales"), role="agent", agents=("sales",))
+    scene.waiting()
+    with serving(scene, tokens={**ROLES, "sales": other}) as one:
+        path = f"{V1}/agents/support/memory/k"
+        problem(one.get(path, as_="vera"), 403, "forbidden")
+        problem(one.ask("PUT", path, {"value": 1}, as_="sales"), 403, "forbidden")
+
+
+@pytest.mark.parametrize(("body", "what"), [
+    ({}, "value"), ({"value": 1, "scope": "team"}, "no scope"), ({"value": 1, "scope": "session"}, "not whose"),
+    ({"value": 1, "ttl_s": -1}, "ttl_s"), ({"value": "x" * 70_000}, "bytes"), ({"value": 1, "valeu": 2}, "valeu"),
+])  # fmt: skip
+def test_what_cannot_be_remembered_is_422_with_the_reason(door: Door, body: Any, what: str) -> None:
+    assert what in problem(door.ask("PUT", f"{V1}/agents/support/memory/k", body, as_="app"), 422, "invalid")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from surefoot.api import deciding, looking, recording, webhook
+from surefoot.api import deciding, looking, recording, remembering, webhook
 from surefoot.api.limits import Capped
 from surefoot.api.problems import install
 from surefoot.api.reception import Reception
@@ -22,6 +22,6 @@ def build_api(reception: Reception) -> FastAPI:
     app.add_middleware(Capped)
     install(app)
     app.include_router(looking.health)
-    for room in (looking, deciding, recording, webhook):
+    for room in (looking, deciding, recording, remembering, webhook):
         app.include_router(room.router, prefix=V1)
     return app

@@ -51,6 +51,63 @@ class OutcomeBody(_Taken):
     feedback: Text = ""
 
 
+class RememberBody(_Taken):
+    """A value to remember, any JSON; by default in the most specific scope, for ever."""
+
+    value: Any
+    scope: Annotated[str, StringConstraints(max_length=20)] = ""
+    ttl_s: Annotated[float | None, Field(gt=0)] = None
+
+
+class AppendBody(_Taken):
+    """An item for the end of a list, of which the newest `keep` stay."""
+
+    item: Any
+    scope: Annotated[str, StringConstraints(max_length=20)] = ""
+    keep: Annotated[int, Field(ge=1, le=500)] = 500
+
+
+class EntryDocument(BaseModel):
+    """What is remembered under a key, and whose it is."""
+
+    key: str
+    value: Any
+    scope: str
+    owner: str
+    written_at: datetime
+    expires_at: datetime | None
+
+
+class Entries(BaseModel):
+    """Several of them."""
+
+    entries: list[EntryDocument]
+
+
+class Forgotten(BaseModel):
+    """Whether there was anything to forget."""
+
+    deleted: bool
+
+
+class MemoryChangeDocument(BaseModel):
+    """One thing that happened to a key."""
+
+    seq: int
+    key: str
+    action: str
+    scope: str
+    owner: str
+    at: datetime
+
+
+class MemoryChanges(BaseModel):
+    """Changes in their order; `next` is the `after` to go on from."""
+
+    changes: list[MemoryChangeDocument]
+    next: int
+
+
 class Health(BaseModel):
     """The store answers."""
 

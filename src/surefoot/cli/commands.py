@@ -108,8 +108,10 @@ def _register() -> None:
         decide,
         evals,
         findings,
+        gate,
         improve,
         keep,
+        memory,
         notices,
         rollouts,
         server,
@@ -118,10 +120,11 @@ def _register() -> None:
         traffic,
     )
 
-    for room in (agents, findings, simulate, traffic, improve, shadow, decide, notices, after, keep, server):
+    for room in (agents, findings, simulate, traffic, improve, gate, shadow, decide, notices, after, keep, server):
         room.register(app)
     rollouts.register(_group("rollout", "Start, watch and steer a rollout on live traffic.", "Improve"))
     evals.register(_group("eval", "Examine agents on suites, compare runs, measure judges.", "Improve"))
+    memory.register(_group("memory", "What an agent remembers between requests, scope by scope.", "Traffic"))
     keep.register_audit(_group("audit", "Show and verify the record of every change.", "Keep"))
     keep.register_db(_group("db", "Look after the store's schema.", "Keep"))
 

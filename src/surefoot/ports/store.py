@@ -35,6 +35,7 @@ from surefoot.core.slots import Look
 from surefoot.core.trace import Arm, Pin, Trace
 from surefoot.core.version import Version, VersionState
 from surefoot.ports.evals import Evals
+from surefoot.ports.memory import Memories
 
 T = TypeVar("T")
 ProposalState = Literal["proposed", "refused", "accepted", "rejected", "inconclusive", "outdone"]
@@ -383,6 +384,8 @@ class Tx(Protocol):
     def switches(self) -> Switches: ...
     @property
     def evals(self) -> Evals: ...
+    @property
+    def memories(self) -> Memories: ...
 
 
 class Store(Protocol):

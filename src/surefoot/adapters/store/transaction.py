@@ -16,6 +16,7 @@ from surefoot.adapters.store.executors import SqlExecutors
 from surefoot.adapters.store.incidents import SqlIncidents, SqlSwitches
 from surefoot.adapters.store.ledgers import SqlLedgers
 from surefoot.adapters.store.levers import SqlDrafts, SqlLessons, SqlLevers, SqlLooks, SqlProposals
+from surefoot.adapters.store.memories import SqlMemories
 from surefoot.adapters.store.notices import SqlNonces, SqlNotices
 from surefoot.adapters.store.pairs import SqlPairs
 from surefoot.adapters.store.rollouts import SqlRollouts
@@ -123,3 +124,7 @@ class SqlTx:
     @property
     def evals(self) -> SqlEvals:
         return SqlEvals(self.connection)
+
+    @property
+    def memories(self) -> SqlMemories:
+        return SqlMemories(self.connection)

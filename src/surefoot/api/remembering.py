@@ -1,0 +1,105 @@
+"""Routes of an agent's memory; the headers X-Workflow-ID, X-Session-ID and X-Actor-ID say whose it is."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Path, Query
+
+from surefoot.api.documents import (
+    AppendBody,
+    Entries,
+    EntryDocument,
+    Forgotten,
+    MemoryChangeDocument,
+    MemoryChanges,
+    RememberBody,
+)
+from surefoot.api.problems import declared
+from surefoot.api.reception import Here, able_to
+from surefoot.core.errors import NotFound
+from surefoot.core.memory import Entry, Where
+from surefoot.engine.inspect import agent_named
+from surefoot.engine.remember import append, changes, entries, forget, recall, remember, similar
+
+router = APIRouter(tags=["memory"], prefix="/agents/{agent}", dependencies=[Depends(able_to("record"))])
+Owner = Annotated[str, Header(max_length=200)]
+Key = Annotated[str, Path(max_length=200)]
+ScopeName = Annotated[str, Query(max_length=20)]
+
+
+async def _where(
+    agent: str,
+    here: Here,
+    x_workflow_id: Owner = "",
+    x_session_id: Owner = "",
+    x_actor_id: Owner = "",
+) -> Where:
+    await agent_named(here.ports, agent)
+    return Where(agent=agent, workflow=x_workflow_id, session=x_session_id, actor=x_actor_id)
+
+
+Whose = Annotated[Where, Depends(_where)]
+
+
+@router.get("/memory", responses=declared(404))
+async def listed(
+    here: Here, where: Whose, scope: ScopeName = "agent", pattern: Annotated[str, Query(max_length=200)] = "*"
+) -> Entries:
+    """List one scope by key."""
+    found = await entries(here.ports, where, scope=scope, pattern=pattern)
+    return Entries(entries=[_document(one) for one in found])
+
+
+@router.get("/memory-search", responses=declared(404))
+async def searched(
+    here: Here, where: Whose, text: Annotated[str, Query(min_length=1, max_length=2000)], scope: ScopeName = "",
+    limit: Annotated[int, Query(ge=1, le=1000)] = 10,
+) -> Entries:  # fmt: skip
+    """Give what is most like a text, nearest first."""
+    found = await similar(here.ports, where, text, scope=scope, limit=limit)
+    return Entries(entries=[_document(one) for one in found])
+
+
+@router.get("/memory-changes", responses=declared(404))
+async def changed(
+    here: Here, where: Whose, after: Annotated[int, Query(ge=0, le=2**53)] = 0,
+    pattern: Annotated[str, Query(max_length=200)] = "*", limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+) -> MemoryChanges:  # fmt: skip
+    """Give what happened to keys in the caller's scopes after `after`, oldest first."""
+    found = await changes(here.ports, where, after=after, pattern=pattern, limit=limit)
+    rows = [MemoryChangeDocument(seq=one.seq, key=one.key, action=one.action, scope=one.place.scope,
+                                 owner=one.place.owner, at=one.at) for one in found]  # fmt: skip
+    return MemoryChanges(changes=rows, next=found[-1].seq if found else after)
+
+
+@router.get("/memory/{key}", responses=declared(404))
+async def got(key: Key, here: Here, where: Whose, scope: ScopeName = "") -> EntryDocument:
+    """Give what is remembered, from the named scope or the first that has it."""
+    found = await recall(here.ports, where, key, scope=scope)
+    if found is None:
+        raise NotFound(f"nothing is remembered under {key!r}", hint="the list of a scope shows its keys")
+    return _document(found)
+
+
+@router.put("/memory/{key}", responses=declared(404, 409))
+async def kept(key: Key, body: RememberBody, here: Here, where: Whose) -> EntryDocument:
+    """Remember a value."""
+    return _document(await remember(here.ports, where, key, body.value, scope=body.scope, ttl_s=body.ttl_s))
+
+
+@router.post("/memory/{key}/append", responses=declared(404, 409))
+async def added(key: Key, body: AppendBody, here: Here, where: Whose) -> EntryDocument:
+    """Append an item to a list; writers at the same time lose nothing."""
+    return _document(await append(here.ports, where, key, body.item, scope=body.scope, keep=body.keep))
+
+
+@router.delete("/memory/{key}", responses=declared(404))
+async def forgotten(key: Key, here: Here, where: Whose, scope: ScopeName = "") -> Forgotten:
+    """Forget a key in one scope."""
+    return Forgotten(deleted=await forget(here.ports, where, key, scope=scope))
+
+
+def _document(entry: Entry) -> EntryDocument:
+    return EntryDocument(key=entry.key, value=entry.value, scope=entry.place.scope, owner=entry.place.owner,
+                         written_at=entry.written_at, expires_at=entry.expires_at)  # fmt: skip

@@ -1,0 +1,124 @@
+"""Remember: write, read, append to and forget what an agent keeps, each in one transaction.
+
+An append reads and writes under the store's write lock, so that fifty writers lose nothing. What has expired is as if
+it were not there, and goes when somebody looks or writes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import cast
+
+from surefoot.core.errors import Conflict
+from surefoot.core.memory import (
+    MOST_ITEMS,
+    MOST_KEYS,
+    Entry,
+    MemoryChange,
+    Where,
+    appended,
+    checked_key,
+    checked_value,
+    expiry,
+    matches,
+    text_of,
+)
+from surefoot.core.similar import nearest
+from surefoot.ports import Ports, Tx
+
+SWEPT = 100
+PAGE = 1000
+
+
+async def remember(
+    ports: Ports, where: Where, key: str, value: object, *, scope: str = "", ttl_s: float | None = None
+) -> Entry:
+    """Write a value under a key in the named scope, else the most specific one; it replaces what was there."""
+    now = ports.clock()
+    entry = Entry(place=where.place(scope), key=checked_key(key), value=checked_value(value, key), written_at=now,
+                  expires_at=expiry(now, ttl_s))  # fmt: skip
+    return await ports.store.write(lambda tx: _written(tx, entry))
+
+
+def _written(tx: Tx, entry: Entry) -> Entry:
+    _sweep(tx, entry)
+    if tx.memories.get(entry.place, entry.key) is None and tx.memories.count(entry.place) >= MOST_KEYS:
+        raise Conflict(
+            f"the {entry.place.scope} {entry.place.owner!r} remembers {MOST_KEYS} keys already",
+            hint="forget some, give them a time to live, or append to lists",
+        )
+    tx.memories.put(entry, action="set")
+    return entry
+
+
+def _sweep(tx: Tx, entry: Entry) -> None:
+    for old in tx.memories.expired(entry.written_at, limit=SWEPT):
+        tx.memories.drop(old.place, old.key, at=entry.written_at, action="expire")
+
+
+async def append(
+    ports: Ports, where: Where, key: str, item: object, *, scope: str = "", keep: int = MOST_ITEMS
+) -> Entry:
+    """Append to the list under a key, which begins empty; of more than `keep` items the oldest go."""
+    place, now = where.place(scope), ports.clock()
+
+    def work(tx: Tx) -> Entry:
+        old = tx.memories.get(place, checked_key(key))
+        there = old if old is not None and old.alive(now) else None
+        items = appended(there.value if there else None, item, key, keep)
+        entry = Entry(place=place, key=key, value=items, written_at=now, expires_at=there.expires_at if there else None)
+        if there is None:
+            return _written(tx, entry)
+        tx.memories.put(entry, action="append")
+        return entry
+
+    return await ports.store.write(work)
+
+
+async def recall(ports: Ports, where: Where, key: str, *, scope: str = "") -> Entry | None:
+    """Give what is remembered under a key: in the named scope only, else in the first scope that has it."""
+    places, now = ((where.place(scope),) if scope else where.places()), ports.clock()
+    checked_key(key)
+
+    def work(tx: Tx) -> Entry | None:
+        found = (tx.memories.get(place, key) for place in places)
+        return next((entry for entry in found if entry is not None and entry.alive(now)), None)
+
+    return await ports.store.read(work)
+
+
+async def forget(ports: Ports, where: Where, key: str, *, scope: str = "") -> bool:
+    """Delete a key in one scope; False if nothing was there."""
+    place, now = where.place(scope), ports.clock()
+    return await ports.store.write(lambda tx: tx.memories.drop(place, checked_key(key), at=now))
+
+
+async def entries(ports: Ports, where: Where, *, scope: str, pattern: str = "*") -> list[Entry]:
+    """List one scope by key; a list over all scopes would hide which is which."""
+    place, now = where.place(scope), ports.clock()
+    found = await ports.store.read(lambda tx: tx.memories.of(place))
+    return [entry for entry in found if entry.alive(now) and matches(pattern, entry.key)]
+
+
+async def similar(ports: Ports, where: Where, text: str, *, scope: str = "", limit: int = 10) -> list[Entry]:
+    """Give the entries and list items most like a text, nearest first, from the named scope or all of them."""
+    places, now = ((where.place(scope),) if scope else where.places()), ports.clock()
+    found = await ports.store.read(lambda tx: [entry for place in places for entry in tx.memories.of(place)])
+    parts = [part for entry in found if entry.alive(now) for part in _parts(entry)]
+    order = nearest([text], [f"{part.key} {text_of(part.value)}" for part in parts], min(limit, len(parts)))
+    return [parts[at] for at in order]
+
+
+def _parts(entry: Entry) -> list[Entry]:
+    value = entry.value
+    if not isinstance(value, list):
+        return [entry]
+    return [replace(entry, value=item) for item in cast("list[object]", value)]
+
+
+async def changes(
+    ports: Ports, where: Where, *, after: int = 0, pattern: str = "*", limit: int = PAGE
+) -> list[MemoryChange]:
+    """Give what happened to matching keys in the request's scopes after the change `after`, oldest first."""
+    found = await ports.store.read(lambda tx: tx.memories.changes(where.places(), after=after, limit=limit))
+    return [change for change in found if matches(pattern, change.key)]
