@@ -43,7 +43,7 @@ fmt: dev-venv ## format, and repair what ruff can repair
 	@$(bin)/ruff format .
 	@$(bin)/ruff check --fix .
 
-bench-%: FORCE ## run bench/NAME.py: prints a table and writes .bench/NAME.json
+bench-%: FORCE ## run bench/NAME.py: prints a table and writes .bench/NAME.json; PEERS=1 measures others beside
 	@sh scripts/bench.sh $* $(ARGS)
 
 lock: dev-venv ## write the lock files anew from pyproject.toml; ARGS=--upgrade takes newer versions
