@@ -124,6 +124,19 @@ def test_ctrl_c_is_130_and_keeps_what_finished(desk, suite):
     assert seen()["state"] == "cancelled"
 
 
+def test_three_workers_share_a_run(cli, desk):
+    (desk / "bot.py").write_text(
+        "import json, sys\nasked = json.load(sys.stdin)['input']\n"
+        "open('asked.txt', 'a').write(f'{asked}\\n')\nprint(json.dumps({'output': asked}))\n"
+    )
+    rows = [{"id": f"c{n}", "input": f"q{n}", "expected": f"q{n}", "checks": ["equals"]} for n in range(40)]
+    (desk / "s.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    ran = cli("eval", "run", "s.jsonl", "--command", f"{sys.executable} bot.py", "--workers", "3", "--concurrency", "2",
+              "--json").json  # fmt: skip
+    assert (ran["verdict"], ran["passed"]) == ("pass", 40)
+    assert sorted((desk / "asked.txt").read_text().split()) == sorted(f"q{n}" for n in range(40))
+
+
 def test_a_suite_is_listed_with_what_proves_nothing(cli, desk):
     (desk / "p.yaml").write_text(
         "prompts: ['{{q}}']\ntests:\n- vars: {q: hi}\n  assert:\n  - {type: javascript, value: x}\n"

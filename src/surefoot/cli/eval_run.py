@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +46,8 @@ class Wanted:
     tokens: int | None = None
     usd: float | None = None
     cache: bool = False
+    workers: int = 1
+    shared: bool = False
     resume: str = ""
     rerun_failing: str = ""
 
@@ -76,11 +82,27 @@ async def examined(app: App, desk: Desk, wanted: Wanted) -> EvalRun:
         how = {name: getattr(wanted, name) for name in _KEPT}
         run = await begin(app.ports, judging, some, subject, terms, scope=scope, parent=parent, how=how)
         suite = some
-    with desk.progress(f"{run.suite}: {run.subject}", run.planned) as advance:
+    with _beside(app, run, wanted), desk.progress(f"{run.suite}: {run.subject}", run.planned) as advance:
         exams = workshop.exams(
             judge=wanted.judge, votes=wanted.votes, same_author=wanted.same_author, progress=_Counted(advance)
         )
         return await carry_out(app.ports, exams, subject, run.id, terms, suite=suite)
+
+
+@contextmanager
+def _beside(app: App, run: EvalRun, wanted: Wanted) -> Generator[None]:
+    """Start the other workers, which take up the run just begun; they end by themselves when it does."""
+    line = [sys.executable, "-m", "surefoot", "--store", str(app.settings.store), "--json", "eval", "run", "--shared",
+            "--resume", run.id, "--concurrency", str(wanted.concurrency)]  # fmt: skip
+    others = [subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+              for _ in range(wanted.workers - 1)]  # fmt: skip
+    try:
+        yield
+    finally:
+        for one in others:
+            with suppress(subprocess.TimeoutExpired):
+                one.wait(30)
+            one.kill()
 
 
 class _Counted:
@@ -120,8 +142,10 @@ async def _subject(app: App, wanted: Wanted) -> tuple[Subject, Terms]:
         calls=None if wanted.calls is None else int(wanted.calls),
         tokens=None if wanted.tokens is None else int(wanted.tokens), usd=wanted.usd,
     )  # fmt: skip
-    terms = Terms(concurrency=wanted.concurrency, epochs=wanted.epochs, confirm=wanted.confirm, budget=budget,
-                  cache=wanted.cache)  # fmt: skip
+    terms = Terms(
+        concurrency=wanted.concurrency, epochs=wanted.epochs, confirm=wanted.confirm, budget=budget,
+        cache=wanted.cache, shared=wanted.shared or wanted.workers > 1,
+    )  # fmt: skip
     if bool(wanted.agent) + bool(wanted.program) + bool(wanted.recorded) != 1:
         raise Invalid("say who is examined", hint="one of --agent NAME, --command LINE, --recorded FILE")
     workshop = app.workshop()

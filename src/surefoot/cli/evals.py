@@ -68,6 +68,10 @@ async def run(
     ] = 0,
     confirm: Annotated[int, typer.Option(min=0, max=20, metavar="N", help="more trials of a case that flipped")] = 2,
     concurrency: Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="trials at once")] = 16,
+    workers: Annotated[int, typer.Option(min=1, max=64, metavar="N", help="processes that share the run")] = 1,
+    shared: Annotated[
+        bool, typer.Option("--shared", help="with --resume: other processes carry it out at the same time")
+    ] = False,
     tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="only cases with this tag; repeatable")] = None,
     case: Annotated[list[str] | None, typer.Option(metavar="ID", help="only this case; repeatable")] = None,
     max_calls: Annotated[int | None, typer.Option(min=0, metavar="N", help="the most calls")] = None,
@@ -95,7 +99,7 @@ async def run(
         suite=suite, agent=agent, version=version, model=model, program=program, recorded=recorded, variant=variant,
         judge=judge, votes=votes, same_author=same_author, epochs=epochs, confirm=confirm, concurrency=concurrency,
         tags=tuple(tag or ()), ids=tuple(case or ()), calls=max_calls, tokens=max_tokens, usd=max_usd, cache=cache,
-        resume=resume, rerun_failing=rerun_failing,
+        resume=resume, rerun_failing=rerun_failing, workers=workers, shared=shared,
     )  # fmt: skip
     with desk.app(create=not agent) as app:
         done = await examined(app, desk, wanted)

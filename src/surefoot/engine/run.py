@@ -20,6 +20,7 @@ from surefoot.core.exam.observed import Observed
 from surefoot.core.exam.run import EvalRun, Scope, Spent
 from surefoot.core.exam.suite import Suite, SuiteCase
 from surefoot.core.exam.verdict import results
+from surefoot.engine.claim import WAIT_S, Claims
 from surefoot.engine.grade import judge_of
 from surefoot.engine.ink import Ink
 from surefoot.engine.isolate import isolate
@@ -34,13 +35,17 @@ Known = Mapping[tuple[str, int], frozenset[str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """How a run is carried out: trials at once, epochs (0: each case's own), trials more for a flip, and the budget."""
+    """How a run is carried out: trials at once, epochs (0: each case's own), trials more for a flip, and the budget.
+
+    `shared` says that other workers carry out the same run at the same time.
+    """
 
     concurrency: int = 16
     epochs: int = 0
     confirm: int = CONFIRM
     budget: Budget = field(default_factory=Budget)
     cache: bool = False
+    shared: bool = False
     agent: str = ""
     day_budget: Budget = field(default_factory=Budget)
 
@@ -151,14 +156,21 @@ async def _session(
     ports: Ports, exams: Exams, subject: Subject, run: EvalRun, suite: Suite, terms: Terms, purse: Purse,
     plan: Sequence[Trial],
 ) -> str:  # fmt: skip
-    """Do the trials of a plan that are not done; gives why it ended early, or nothing."""
-    done, spent = await ports.store.read(lambda tx: (tx.evals.finished(run.id), tx.evals.spent(run.id)))
-    missing = [trial for trial in plan if not _complete(trial, done)]
-    if not missing:
-        return ""
-    partly = {(t.case.id, t.epoch) for t in missing}
-    known = await ports.store.read(lambda tx: tx.evals.answers(run.id, partly))
-    return await _worked(ports, exams, subject, run, suite, terms, purse, missing, done, known, spent)
+    """Do the trials of a plan that are not done; gives why it ended early, or nothing.
+
+    Where others work too, what they hold is waited for, and done here if they die.
+    """
+    while True:
+        done, spent = await ports.store.read(lambda tx: (tx.evals.finished(run.id), tx.evals.spent(run.id)))
+        missing = [trial for trial in plan if not _complete(trial, done)]
+        if not missing:
+            return ""
+        partly = {(t.case.id, t.epoch) for t in missing}
+        known = await ports.store.read(lambda tx, keys=partly: tx.evals.answers(run.id, keys))
+        why = await _worked(ports, exams, subject, run, suite, terms, purse, missing, done, known, spent)
+        if why or not terms.shared:
+            return why
+        await asyncio.sleep(WAIT_S)
 
 
 def _complete(trial: Trial, done: Known) -> bool:
@@ -170,27 +182,33 @@ async def _worked(
     ports: Ports, exams: Exams, subject: Subject, run: EvalRun, suite: Suite, terms: Terms, purse: Purse,
     missing: Sequence[Trial], done: Known, known: Mapping[tuple[str, int], Observed], spent: Spent,
 ) -> str:  # fmt: skip
+    claims = Claims(ports, run.id, known) if terms.shared else None
     async with Ink(ports, run.id, spent, exams.progress) as ink:
         at_once = max(1, min(terms.concurrency, len(missing)))
-        trials = Trials(missing, subject, purse, ink, at_once=at_once)
+        trials = Trials(missing, subject, purse, ink, at_once=at_once, choose=claims.take if claims else None)
         desk = Desk(
             ports=ports, exams=exams, subject=subject, run=run, root=suite.root, purse=purse, ink=ink, trials=trials,
             done=done, known=known, cache=terms.cache,
         )  # fmt: skip
         workers = [asyncio.create_task(desk.work()) for _ in range(at_once)]
+        renewing = [asyncio.create_task(claims.renew())] if claims else []
         try:
             await asyncio.gather(*workers)
         finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
+            for task in (*workers, *renewing):
+                task.cancel()
+            await asyncio.gather(*workers, *renewing, return_exceptions=True)
             trials.close()
+    if claims:
+        await claims.release()
     return "cancelled" if ink.cancelled else trials.why
 
 
 def _ended(tx: Tx, ports: Ports, run: EvalRun, suite: Suite, why: str) -> EvalRun:
     """Close the session: done, cancelled, or stopped for want of money; a run that is done sorts out its flakes."""
     now = tx.evals.run(run.id)
+    if now.state == "done":  # another worker closed it
+        return now
     state = "cancelled" if why == "cancelled" or now.state == "cancelling" else "stopped" if why else "done"
     after = tx.evals.swap(replace(now, state=state, why=why, ended_at=ports.clock()))
     if state == "done":

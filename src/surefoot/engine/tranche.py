@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -40,14 +40,22 @@ class Trial:
     tranche: Tranche | None = None
 
 
-class Trials:
-    """Hands out trials; `why` says what ended them early."""
+Choose = Callable[[Sequence[Trial]], Awaitable[list[Trial]]]
+SHARED_BLOCK = 32
 
-    def __init__(self, trials: Iterable[Trial], subject: Subject, purse: Purse, ink: Ink, *, at_once: int) -> None:
+
+class Trials:
+    """Hands out trials; `why` says what ended them early; `choose` which of a block are ours, if others work too."""
+
+    def __init__(
+        self, trials: Iterable[Trial], subject: Subject, purse: Purse, ink: Ink, *, at_once: int,
+        choose: Choose | None = None,
+    ) -> None:  # fmt: skip
         self._rest: Iterator[Trial] = iter(trials)
         self._ready: deque[Trial] = deque()
         self._subject, self._purse, self._ink = subject, purse, ink
-        self._at_once, self._lock = at_once, asyncio.Lock()
+        self._choose, self._lock = choose, asyncio.Lock()
+        self._size = max(at_once, SHARED_BLOCK) if choose else at_once
         self._open: set[Tranche] = set()
         self.why = ""
 
@@ -60,7 +68,7 @@ class Trials:
         return self._ready.popleft() if self._ready else None
 
     async def _fetch(self) -> None:
-        block = list(islice(self._rest, self._at_once))
+        block = await self._block()
         if not self._purse.bounded:
             self._ready += block
             return
@@ -72,6 +80,13 @@ class Trials:
                 return
             self._ready += block[:size]
             block = block[size:]
+
+    async def _block(self) -> list[Trial]:
+        """Give the next trials that are ours; nothing when there are no more."""
+        while block := list(islice(self._rest, self._size)):
+            if mine := await self._choose(block) if self._choose else block:
+                return mine
+        return []
 
     async def _reserved(self, block: list[Trial]) -> int:
         """Reserve for as much of the beginning of a block as there is money for; gives how much that is."""

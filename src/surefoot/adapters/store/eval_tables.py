@@ -77,6 +77,16 @@ eval_quarantine = sa.Table(
     _column("why", sa.Text),
     _column("at", Instant()),
 )
+eval_claims = sa.Table(
+    "eval_claims",
+    metadata,
+    _column("run", sa.Text, key=True),
+    _column("case", sa.Text, key=True),
+    _column("epoch", sa.Integer, key=True),
+    _column("by", sa.Text),
+    _column("until", Instant()),
+    sqlite_with_rowid=False,
+)
 eval_cache = sa.Table(
     "eval_cache", metadata, _column("key", sa.Text, key=True), _column("document", sa.JSON)
 )  # fmt: skip

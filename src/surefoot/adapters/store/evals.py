@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, cast
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
 
 from surefoot.adapters.store import eval_tables as tables
 from surefoot.adapters.store.codec import dump, load
@@ -179,6 +180,38 @@ class SqlEvals:
         """Let cases out of quarantine."""
         table = tables.eval_quarantine
         self._connection.execute(sa.delete(table).where(table.c.suite == suite, table.c.case.in_(list(cases))))
+
+    def claim(
+        self, run_id: str, keys: Sequence[tuple[str, int]], *, by: str, now: datetime, until: datetime
+    ) -> list[tuple[str, int]]:
+        """Claim trials that nobody holds now; gives those that were got."""
+        table = tables.eval_claims
+        mine = insert(table)
+        query = mine.on_conflict_do_update(
+            index_elements=["run", "case", "epoch"], set_={"by": mine.excluded.by, "until": mine.excluded.until},
+            where=sa.or_(table.c.until <= now, table.c.by == by),
+        )  # fmt: skip
+        got: list[tuple[str, int]] = []
+        for case, epoch in keys:
+            row = {"run": run_id, "case": case, "epoch": epoch, "by": by, "until": until}
+            if self._connection.execute(query, row).rowcount:
+                got.append((case, epoch))
+        return got
+
+    def renew(self, run_id: str, *, by: str, until: datetime) -> None:
+        """Hold what is held for longer."""
+        table = tables.eval_claims
+        self._connection.execute(sa.update(table).where(table.c.run == run_id, table.c.by == by).values(until=until))
+
+    def unclaim(self, run_id: str, *, by: str) -> None:
+        """Let go of what is held."""
+        table = tables.eval_claims
+        self._connection.execute(sa.delete(table).where(table.c.run == run_id, table.c.by == by))
+
+    def answered(self, run_id: str, keys: Collection[tuple[str, int]]) -> set[tuple[str, int]]:
+        """Give those of the trials that have an answer."""
+        query = 'SELECT 1 FROM eval_answers WHERE run = ? AND "case" = ? AND epoch = ?'
+        return {key for key in keys if self._connection.exec_driver_sql(query, (run_id, *key)).first()}
 
     def cached(self, keys: Collection[str]) -> dict[str, Observed]:
         """Give the answers that are cached under these keys."""
