@@ -1,0 +1,150 @@
+"""What redaction takes out, what it leaves, and that it ends in time whatever it is given."""
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from surefoot.core.errors import Invalid
+from surefoot.core.redaction import PLACEHOLDER, luhn, redact
+
+KEY = "a key of the tests"
+PEM = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nMIIEpAIBAAKCAQEA7\n-----END RSA PRIVATE KEY-----"
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P"
+
+SECRETS = [
+    ("email", "ann.lee+shop@mail.example.com"),
+    ("email", "jörg@bücher.example"),
+    ("phone", "+49 30 901820"),
+    ("phone", "(415) 555-2671"),
+    ("phone", "+1-415-555-2671"),
+    ("phone", "06 12 34 56 78"),
+    ("phone", "030/901820"),
+    ("card", "4111 1111 1111 1111"),
+    ("card", "378282246310005"),
+    ("card", "5555-5555-5555-4444"),
+    ("iban", "DE89 3704 0044 0532 0130 00"),
+    ("iban", "GB82WEST12345698765432"),
+    ("iban", "no9386011117947"),
+    ("ssn", "123-45-6789"),
+    ("jwt", JWT),
+    ("pem", PEM),
+    ("key", "sk-proj-abcdefghijklmnop1234"),
+    ("key", "AKIAIOSFODNN7EXAMPLE"),
+    ("key", "ghp_abcdefghijklmnopqrstuvwxyz0123456789"),
+    ("key", "sf_" + "Ab1-" * 11),
+    ("key", "xoxb-123456789012-abcdef"),
+]
+
+HARMLESS = [
+    "I lost my card, please send a new one.",
+    "password: forgotten",
+    "the token: please reset it",
+    "on 2026-10-12 at 14:30:00 order 1700000000 was sent",
+    "01.02.2026 10:30",
+    "192.168.100.200 answered in 12.5 ms, version 1.2.3",
+    "$1,234,567.89 for 4111 1111 1111 1112",
+    "pay 0000 0000 0000 0000",
+    "000-12-3456 and 666-12-3456 are no numbers",
+    "user@localhost and a@b",
+    "GB82WEST12345698765433",
+    "f47ac10b-58cc-4372-a567-0e02b2c3d479",
+    "bearer of bad news",
+    "basic understanding of everything",
+]
+
+
+@pytest.mark.parametrize(("kind", "secret"), SECRETS)
+@pytest.mark.parametrize("around", ["{}", "Hello {}.", "({})", '"{}",', "mine is {}, yours?", "<{}>\n", "[{}]"])
+def test_what_must_not_be_stored_is_taken_out_of_any_sentence(kind: str, secret: str, around: str) -> None:
+    text = around.format(secret)
+    done = redact(text, KEY)
+    assert secret not in done.text
+    assert [one.kind for one in done.found] == [kind]
+    assert done.text == text.replace(secret, done.found[0].placeholder)
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+def test_what_only_looks_alike_stays(text: str) -> None:
+    assert redact(text, KEY).text == text
+
+
+@pytest.mark.parametrize(("text", "left"), [
+    ("password=hunter2!", "password=[secret:"),
+    ('{"api_key": "abc-123-def"}', '{"api_key": "[secret:'),
+    ("Authorization: Bearer abcdef0123456789abcdef", "Authorization: Bearer [secret:"),
+    ("postgres://ann:pw1@host/db", "postgres://ann:[secret:"),
+])  # fmt: skip
+def test_a_named_secret_is_replaced_and_its_name_stays(text: str, left: str) -> None:
+    assert redact(text, KEY).text.startswith(left)
+
+
+def test_equal_values_stay_equal_however_they_are_written_and_only_under_one_key() -> None:
+    one, other = redact("4111 1111 1111 1111", KEY), redact("4111-1111-1111-1111", KEY)
+    assert one.text == other.text
+    assert redact("Ann@Example.com", KEY).text == redact("ann@example.com", KEY).text
+    assert redact("ann@example.com", KEY).text != redact("bob@example.com", KEY).text
+    assert redact("ann@example.com", KEY).text != redact("ann@example.com", "another key").text
+
+
+def test_hash_mode_keeps_nothing_but_equality() -> None:
+    one = redact("I am Ann and I am sad", KEY, mode="hash")
+    assert PLACEHOLDER.fullmatch(one.text)
+    assert one == redact("I am Ann and I am sad", KEY, mode="hash")
+    assert one.text != redact("I am Bob and I am sad", KEY, mode="hash").text
+    assert redact(one.text, KEY, mode="hash").text == one.text
+
+
+def test_off_keeps_everything_and_a_key_is_needed_otherwise() -> None:
+    assert redact("ann@example.com", "", mode="off").text == "ann@example.com"
+    with pytest.raises(Invalid, match="no key"):
+        redact("ann@example.com", "")
+
+
+def test_a_private_key_without_its_end_is_taken_out_all_the_same() -> None:
+    assert redact("-----BEGIN PRIVATE KEY-----\nMIIEvQIBADAN", KEY).text.startswith("[pem:")
+
+
+pieces = st.sampled_from([
+    *(secret for _, secret in SECRETS), *HARMLESS, "password=", "pwd: ", "token=", "://u:", "://", "@", "x", "1",
+    "4111", "-", " ", ".", "+", "(415) ", "555-2671", "[email:12345678]", "[phone:0123abcd]", "[", "]", ":",
+    "-----BEGIN PRIVATE KEY-----", "-----", "eyJ", "\n", "DE89", "bearer ", "sk-", "00", "é", "\ud800", '"',
+])  # fmt: skip
+
+
+@settings(max_examples=250)
+@given(st.lists(pieces, max_size=14).map("".join) | st.text(alphabet="04a1@.-+ ()[]:=/sk_eyJE", max_size=60))
+def test_redacting_twice_is_redacting_once(text: str) -> None:
+    once = redact(text, KEY)
+    assert redact(once.text, KEY).text == once.text
+    assert all(one.placeholder in once.text for one in once.found)
+
+
+@given(st.integers(min_value=10**11, max_value=10**18 - 1).map(str))
+def test_one_digit_wrong_is_no_card(body: str) -> None:
+    right = [digit for digit in "0123456789" if luhn(body + digit)]
+    assert len(right) == 1
+
+
+UNITS = [
+    "a", "1", "1 ", "4-", "a@", "@a.", "a.b@", "eyJ", "eyJaaaaaaaa.", "sk-", "-----BEGIN PRIVATE KEY-----",
+    "-----BEGIN ", "password=", "token: ", "://a:", "://", "+4", "+4 ", "(415)", "01 ", "DE89", "DE89 ", "[email:", "[email:12345678]",
+    "ghp_", "a1@b-", "bearer ", "Bearer A", "0", "-", "00", "555-", "\n", "secret='", "x.", "SG.", "415-555-", "é@é.",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_the_time_is_linear_in_the_text(unit: str) -> None:
+    def seconds(size: int) -> float:
+        text = (unit * (size // len(unit) + 1))[:size]
+        return min(_timed(text) for _ in range(3))
+
+    small, large = seconds(2_000), seconds(16_000)
+    assert large < 40 * small + 0.02  # 8 times as long; a quadratic pattern takes 64 times
+
+
+def _timed(text: str) -> float:
+    started = time.process_time()
+    redact(text, KEY)
+    return time.process_time() - started
