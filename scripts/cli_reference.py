@@ -9,8 +9,9 @@ from typing import Any
 
 import typer
 
+from surefoot.cli import repo, repo_files, repo_ticks  # noqa: F401  they say what their answers hold
 from surefoot.cli.commands import LAZY, SECTIONS, app, loaded
-from surefoot.cli.desk import KEYS
+from surefoot.cli.desk import KEYS, WITH_REPO
 
 TARGET = Path(__file__).parent.parent / "docs" / "reference" / "cli.md"
 ABOUT = {
@@ -45,10 +46,10 @@ What went wrong is two lines on standard error, `error:` and `hint:`, or with `-
 | exit code | meaning | error codes |
 |---|---|---|
 | 0 | done | |
-| 1 | refused, or the answer is no (`evaluate`: fail; `audit verify`: broken; `doctor`: unusable) | `conflict`, `forbidden`, `budget_exhausted` |
+| 1 | refused, or the answer is no (`evaluate`, `gate`: fail; `audit verify`: broken; `doctor`: unusable) | `conflict`, `forbidden`, `budget_exhausted` |
 | 2 | the request is wrong | `usage`, `invalid`, `not_found` |
 | 3 | something Surefoot needs does not work | `unavailable` |
-| 4 | `evaluate`: inconclusive | |
+| 4 | `evaluate`, `gate`: inconclusive | |
 | 70 | a mistake of ours: please report it | `internal` |
 | 130 | interrupted (Ctrl-C) | |
 | 141 | whoever read the output went away | |
@@ -89,6 +90,8 @@ def _entry(path: str, command: Any) -> str:
         lines.append("| | |\n|---|---|\n" + "".join(f"| `{name}` | {_meaning(one)} |\n" for name, one in rows))
     if path in KEYS:
         lines.append(_keys(KEYS[path]))
+    if path in WITH_REPO:
+        lines.append(f"For a repository: {_keys(WITH_REPO[path])}")
     return "\n".join(lines)
 
 

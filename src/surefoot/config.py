@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from surefoot.core.errors import Invalid
 
@@ -72,6 +72,56 @@ class TokenSettings(_Section):
     agents: Annotated[tuple[str, ...], Field(description="the agents it is good for; none listed is all")] = ()
 
 
+def _harmless(name: str) -> str:
+    """Refuse variables that steer a process rather than inform it, or that are ours."""
+    if name.startswith(("SUREFOOT_", "LD_", "DYLD_", "PYTHON")):
+        raise ValueError(f"{name} is not handed to an improver")
+    return name
+
+
+class ImproverSettings(_Section):
+    """What an improver of another package may do, under `[improvers.NAME]`."""
+
+    env: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"), AfterValidator(_harmless)], ...],
+        Field(description="the environment variables that it gets, such as the one with its own model key"),
+    ] = ()
+    ports: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=65535)], ...],
+        Field(description="the TCP ports that it may connect to; none is no network"),
+    ] = ()
+    timeout_s: Annotated[float, Field(gt=0, le=3600, description="the deadline of one proposal, in seconds")] = 120.0
+    memory_mb: Annotated[int, Field(ge=64, description="the most memory that it may use, in megabytes")] = 1024
+    sandbox: Annotated[
+        Literal["available", "required"],
+        Field(description="`required` does not run it unless every wall stands; `surefoot doctor` names the walls"),
+    ] = "available"
+
+
+class GatewaySettings(_Section):
+    """How apps are served through the OpenAI-compatible door, under `[gateway]`."""
+
+    render: Annotated[
+        Literal["replace", "prepend", "none"],
+        Field(description="what becomes of an app's own system messages when the version's prompt goes in front"),
+    ] = "replace"
+    renders: Annotated[
+        dict[str, Literal["replace", "prepend", "none"]], Field(description="the same for single agents, by name")
+    ] = Field(default_factory=dict[str, Literal["replace", "prepend", "none"]])
+    deadline_s: Annotated[
+        float, Field(gt=0, le=3600, description="the time to a whole answer, or between two pieces of a stream")
+    ] = 120.0
+    attempts: Annotated[
+        int, Field(ge=1, le=10, description="how often an upstream is asked while it cannot answer")
+    ] = 3
+    fallback: Annotated[
+        dict[str, tuple[str, ...]],
+        Field(description="the models under [models] that stand in for one that does not answer, by its name"),
+    ] = Field(default_factory=dict[str, tuple[str, ...]])
+    max_body_bytes: Annotated[int, Field(ge=1024, description="the longest request that is read")] = 8 * 1024 * 1024
+    queue: Annotated[int, Field(ge=1, description="how many traces may wait to be written")] = 10_000
+
+
 class Settings(_Section):
     """Everything that can be set."""
 
@@ -80,16 +130,34 @@ class Settings(_Section):
         Literal["normal", "full"], Field(description="`full` survives power loss, at a disk flush per write")
     ] = "normal"
     improver_model: Annotated[
-        str | None, Field(description="the model that the `reflect` improver uses, by its name under [models]")
+        str | None,
+        Field(description="the model that the improvers reflect and gepa write with, by its name under [models]"),
+    ] = None
+    contradiction_judge: Annotated[
+        str | None,
+        Field(
+            description="the model that is asked whether a learned text contradicts the fixed rules; may only refuse"
+        ),
     ] = None
     models: Annotated[dict[str, ModelSettings], Field(description="OpenAI-compatible endpoints by name")] = Field(
         default_factory=dict[str, ModelSettings]
     )
+    improvers: Annotated[
+        dict[str, ImproverSettings], Field(description="what improvers of other packages may do, by name")
+    ] = Field(default_factory=dict[str, ImproverSettings])
     notify: Annotated[NotifySettings, Field(description="how people are told")] = NotifySettings()
     approvals: Annotated[ApprovalSettings, Field(description="how people decide")] = ApprovalSettings()
     tokens: Annotated[dict[str, TokenSettings], Field(description="who may use the API")] = Field(
         default_factory=dict[str, TokenSettings]
     )
+    gateway: Annotated[GatewaySettings, Field(description="how apps are served")] = GatewaySettings()
+    redact: Annotated[
+        Literal["typed", "hash", "off"],
+        Field(description="what is stored of keys, addresses and numbers in texts: placeholders; `hash` keeps no text"),
+    ] = "typed"
+    repo: Annotated[
+        dict[str, Any], Field(description="the loop on the repository that this file lies in; see [repo]")
+    ] = Field(default_factory=dict[str, Any])
 
 
 def settings(directory: Path, environ: Mapping[str, str], *, store: Path | None = None) -> Settings:

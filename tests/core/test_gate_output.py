@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from surefoot.core.gate_output import checked, idle, written_for_a_shell
+from surefoot.core.gate_output import checked, idle, telling, written_for_a_shell
 from surefoot.core.gate_spec import GATE_ORDER, Command, GateSpec, in_order
 
 NOTHING = {
@@ -127,3 +127,20 @@ def test_words_for_a_shell_are_found_in_a_list():
 def test_gates_run_in_the_order_of_their_kinds():
     gates = tuple(GateSpec(name=f"{kind}{n}", kind=kind) for n in (1, 2) for kind in reversed(GATE_ORDER))
     assert [gate.name for gate in in_order(gates)] == [f"{kind}{n}" for kind in GATE_ORDER for n in (1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("output", "line"),
+    [
+        ("AssertionError: '2' != '1.5'\n\nRan 11 tests in 0.02s\nFAILED (failures=1)", "AssertionError: '2' != '1.5'"),
+        ("t.py:3: AssertionError\n== short summary ==\nFAILED t.py::test_a - assert 1 == 2\n== 1 failed in 0.1s ==",
+         "FAILED t.py::test_a - assert 1 == 2"),
+        ("src/a.ts(3,1): error TS2322: no number\nFound 1 error.", "src/a.ts(3,1): error TS2322: no number"),
+        ("a.py:1: \x1b[31merror\x1b[0m: odd\nmake: *** [types] Error 1\n", "a.py:1: error: odd"),
+        ("make: *** [types] Error 1\n", "make: *** [types] Error 1"),
+        ("page.html is small\n", "page.html is small"),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_the_line_that_says_most_about_a_failure_names_what_failed_and_not_how_often(output, line):
+    assert telling(output) == line

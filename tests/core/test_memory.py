@@ -66,7 +66,7 @@ def test_a_list_keeps_its_newest_items_in_their_order(items, keep):
 
 
 def test_a_list_never_outgrows_a_value():
-    current: object = None
+    current = [""]
     for number in range(40):
         current = appended(current, f"{number} " + "x" * 5000, "k")
         assert len(canonical(current)) <= LARGEST_VALUE

@@ -129,7 +129,8 @@ def test_one_digit_wrong_is_no_card(body: str) -> None:
 
 UNITS = [
     "a", "1", "1 ", "4-", "a@", "@a.", "a.b@", "eyJ", "eyJaaaaaaaa.", "sk-", "-----BEGIN PRIVATE KEY-----",
-    "-----BEGIN ", "password=", "token: ", "://a:", "://", "+4", "+4 ", "(415)", "01 ", "DE89", "DE89 ", "[email:", "[email:12345678]",
+    "-----BEGIN ", "password=", "token: ", "://a:", "://", "+4", "+4 ", "(415)", "01 ", "DE89", "DE89 ", "[email:",
+    "[email:12345678]",
     "ghp_", "a1@b-", "bearer ", "Bearer A", "0", "-", "00", "555-", "\n", "secret='", "x.", "SG.", "415-555-", "é@é.",
 ]  # fmt: skip
 
@@ -138,9 +139,9 @@ UNITS = [
 def test_the_time_is_linear_in_the_text(unit: str) -> None:
     def seconds(size: int) -> float:
         text = (unit * (size // len(unit) + 1))[:size]
-        return min(_timed(text) for _ in range(3))
+        return min(_timed(text) for _ in range(2))
 
-    small, large = seconds(2_000), seconds(16_000)
+    small, large = seconds(1_000), seconds(8_000)
     assert large < 40 * small + 0.02  # 8 times as long; a quadratic pattern takes 64 times
 
 

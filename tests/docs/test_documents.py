@@ -101,6 +101,8 @@ def test_every_refusal_of_an_edit_is_documented_and_no_other() -> None:
     named = set(re.findall(r'_refused\(edit, "([a-z-]+)"', guardrail.read_text(encoding="utf-8")))
     named |= set(re.findall(r'"(injection-[a-z]+)"', injection.read_text(encoding="utf-8")))
     named |= {f"too-many-{kind}s" for kind in ("rule", "example", "tool", "section")}
+    judged = ROOT / "src" / "surefoot" / "engine" / "object.py"
+    named |= set(re.findall(r'"(judge-[a-z]+)"', judged.read_text(encoding="utf-8")))
     named |= {f"edit-{code}" for code in ("invalid", "not_found", "conflict", "forbidden")}
     assert told == named
 

@@ -20,7 +20,7 @@ import pytest
 import surefoot.app
 from surefoot.app import App, build
 from surefoot.cli import main
-from surefoot.cli.desk import KEYS
+from surefoot.cli.desk import KEYS, WITH_REPO
 from surefoot.config import Settings
 from surefoot.core.agent import Habits
 from surefoot.core.genome import Block, Genome
@@ -108,7 +108,9 @@ def documented(arguments: Sequence[str]) -> set[str]:
     """The keys at the top of a command's JSON document, as its reference names them."""
     words = [word for word in arguments if not word.startswith("-")]
     name = next(name for name in (" ".join(words[:2]), words[0]) if name in KEYS)
-    heads = [part.partition(":")[0].split() for part in KEYS[name].split(";")]
+    of_repo = {"--repo", "--lever", "add", "rank", "close", "reopen"} & set(arguments) and name in WITH_REPO
+    keys = WITH_REPO[name] if of_repo else KEYS[name]
+    heads = [part.partition(":")[0].split() for part in keys.split(";")]
     return {key.removesuffix("[]") for head in heads for key in head}
 
 

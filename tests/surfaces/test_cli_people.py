@@ -94,7 +94,7 @@ def test_a_rollback_of_a_promoted_version_can_itself_be_undone(cli, scene):
 def test_there_is_nothing_to_step_back_to_at_first(cli, scene):
     scene.agent()
     assert "no version before it" in cli("rollback", "support", "--by", "eve", code=1).err
-    assert "needs a person's name" in cli("rollback", "support", "--by", "", code=2).err
+    assert "takes a person's name" in cli("rollback", "support", "--by", "", code=2).err
     assert "has no version v7" in cli("rollback", "support", "--to", "7", "--by", "eve", code=2).err
 
 

@@ -1,4 +1,4 @@
-"""Commands on agents and their versions: init, agents, versions, show, diff."""
+"""Commands on agents and their versions: init, agents, versions, diff."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from surefoot.core.diff import Change
     from surefoot.core.genome import Genome
     from surefoot.core.guardrail import Bounds
+    from surefoot.core.policy import Policy
     from surefoot.core.version import Version
     from surefoot.engine.inspect import Overview
 
 AgentName = Annotated[str, typer.Argument(metavar="AGENT", help="the agent's name")]
 Autonomy = Literal["report_only", "propose", "canary", "auto"]
 Stakes = Literal["normal", "high"]
+WhenDone = Literal["advise", "stop"]
 TOML = """\
 # Surefoot's settings. Every key may be left out; docs/reference/configuration.md lists them all.
 
@@ -42,6 +44,8 @@ TOML = """\
 """
 
 FREE_ARMS = 3
+# An evolution asks the agent's own model on shown cases again and again.
+GEPA_CALLS = 400
 
 
 def register(app: typer.Typer) -> None:
@@ -51,27 +55,32 @@ def register(app: typer.Typer) -> None:
             "successes failures unknown draft rollout weight_percent waits[] created_at")(agents)  # fmt: skip
     command(app, "versions", section="Look", keys="agent live versions[]: number state parent author rationale genome "
             "created_at live; lineage[]: version at by why")(versions)  # fmt: skip
-    command(app, "show", section="Look", keys="agent name version blocks[] digest locked_digest prompt live tick "
-            "stopped model improver labels draft rollout cases files")(show)  # fmt: skip
     command(app, "diff", section="Look", keys="agent before after changes[]: id kind lines[] before after")(diff)
 
 
 async def init(
     desk: Desk,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="lower-case letters, digits, '-' and '_'")],
+    name: Annotated[
+        str, typer.Argument(metavar="[NAME|DIR]", help="lower-case letters, digits, '-' and '_'; with --repo: where")
+    ] = "",
     labels: Annotated[str, typer.Option(metavar="A,B,C", help="the labels it may answer with")] = "",
     source: Annotated[
         Path | None, typer.Option("--from", metavar="DIR", help="read the genome from a directory")
     ] = None,
     task: Annotated[str, typer.Option(help="what it is to do, in a sentence (with --labels)")] = "",
     model: Annotated[str, typer.Option(help="local-lexical, openai:MODEL, or a name under [models]")] = "local-lexical",
-    improver: Annotated[str, typer.Option(help="who writes proposals: lexical (no model) or reflect")] = "lexical",
+    improver: Annotated[
+        str, typer.Option(help="who writes proposals: lexical (no model), reflect, gepa, or an installed one")
+    ] = "lexical",
     autonomy: Annotated[
         Autonomy, typer.Option(metavar="report_only|propose|canary|auto", help="what the loop may do without a person")
     ] = "canary",
     stakes: Annotated[Stakes, typer.Option(metavar="normal|high", help="high: reports only")] = "normal",
     min_failures: Annotated[int, typer.Option(min=1, help="failures before anything is proposed")] = 20,
     min_sources: Annotated[int, typer.Option(min=1, help="distinct sources of them (1: a single tenant)")] = 5,
+    when_done: Annotated[
+        WhenDone, typer.Option(metavar="advise|stop", help="what to do where freezing the agent is recommended")
+    ] = "advise",
     tick_calls: Annotated[int | None, typer.Option(min=0, help="model calls a tick may make")] = None,
     tick_usd: Annotated[float | None, typer.Option(min=0, help="US dollars a tick may spend")] = None,
     day_usd: Annotated[float | None, typer.Option(min=0, help="US dollars a day may cost")] = None,
@@ -79,30 +88,64 @@ async def init(
         int, typer.Option(min=0, max=7, help="proposals that compete for each lever (0: 3 where they are free, else 1)")
     ] = 0,
     by: Annotated[str, typer.Option(metavar="NAME", help="who creates it (default: your login)")] = "",
+    repo: Annotated[bool, typer.Option("--repo", help="set up the loop on the git repository in DIR")] = False,
+    mission: Annotated[str, typer.Option(metavar="TEXT", help="with --repo: what the repository is to become")] = "",
+    coding_agent: Annotated[
+        str, typer.Option("--agent", metavar="claude|codex|gemini", help="with --repo: who does the work")
+    ] = "",
+    program: Annotated[str, typer.Option("--command", metavar="WORDS", help="with --repo: any program instead")] = "",
+    gate: Annotated[
+        list[str] | None, typer.Option(metavar="KIND=COMMAND", help="with --repo: a gate, in place of those found")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="with --repo: ask nothing")] = False,
 ) -> None:
     """Create an agent, whose version 1 is live at once.
 
     Give its labels, or a directory with agent.toml. Writes a surefoot.toml with comments where there is none.
+    With --repo it writes genome.md, levers.md, loop-prompt.md and surefoot.toml into a git repository instead.
     """
+    if repo:
+        from surefoot.cli.repo import init_repo
+
+        where = Path(name or ".")
+        await init_repo(desk, where, mission=mission, agent=coding_agent, program=program, gates=gate or (), yes=yes)
+        return
+    _needed(name)
     from surefoot.core.policy import Policy
-    from surefoot.engine.register import create_agent
 
     answers = tuple(label.strip() for label in labels.split(",") if label.strip())
     genome = _first_genome(answers, source, task)
     habits = _habits(model, improver, arms=arms, tick_calls=tick_calls, tick_usd=tick_usd, day_usd=day_usd)
-    policy = Policy(autonomy=autonomy, stakes=stakes, min_failures=min_failures, min_sources=min_sources)
+    policy = Policy(autonomy=autonomy, stakes=stakes, min_failures=min_failures, min_sources=min_sources,
+                    when_done=when_done)  # fmt: skip
+    await _created(desk, name, genome, answers, policy, habits, by)
+
+
+def _needed(name: str) -> None:
+    from surefoot.core.errors import Invalid
+
+    if not name:
+        raise Invalid("a new agent needs a name", hint="surefoot init NAME --labels a,b,c; or surefoot init --repo")
+
+
+async def _created(
+    desk: Desk, name: str, genome: Genome, answers: tuple[str, ...], policy: Policy, habits: Habits, by: str
+) -> None:
+    """Create the agent and say what comes next."""
+    from surefoot.engine.register import create_agent
+
     with desk.app(create=True) as app:
         _check_names(app, habits)
         agent = await create_agent(
-            app.ports, name, genome, by=by or _login(), labels=answers, policy=policy, habits=habits,
+            app.ports, name, genome, by=by or login(), labels=answers, policy=policy, habits=habits,
             bounds=_bounds(answers),
         )  # fmt: skip
         store = app.settings.store
     wrote = _settings_file(desk, store)
     following = _next_steps(agent, bool(answers))
     document = {
-        "agent": name, "live": 1, "genome": genome.digest, "labels": list(answers), "model": model,
-        "improver": improver, "store": store, "settings": wrote, "next": following,
+        "agent": name, "live": 1, "genome": genome.digest, "labels": list(answers), "model": habits.model,
+        "improver": habits.improver, "store": store, "settings": wrote, "next": following,
     }  # fmt: skip
 
     def page(screen: Screen) -> None:
@@ -126,8 +169,10 @@ def _habits(
     from surefoot.core.budget import Budget
 
     usual = Habits()
+    most = usual.improver_budget if improver != "gepa" else replace(usual.improver_budget, calls=GEPA_CALLS)
     return replace(
-        usual, model=model, improver=improver, arms=arms or (FREE_ARMS if improver == "lexical" else 1),
+        usual, model=model, improver=improver, improver_budget=most,
+        arms=arms or (FREE_ARMS if improver == "lexical" else 1),
         tick_budget=Budget(calls=usual.tick_budget.calls if tick_calls is None else tick_calls,
                            usd=usual.tick_budget.usd if tick_usd is None else tick_usd),
         day_budget=Budget(usd=usual.day_budget.usd if day_usd is None else day_usd),
@@ -197,7 +242,7 @@ def _check_names(app: App, habits: Habits) -> None:
     app.ports.improver_named(habits.improver)
 
 
-def _login() -> str:
+def login() -> str:
     import getpass
 
     try:
@@ -253,20 +298,22 @@ async def agents(desk: Desk) -> None:
             rows.append((
                 one.agent.name, f"v{one.agent.live}", "stopped" if one.agent.stopped else "running", one.agent.tick,
                 known + one.verdicts.unknown, percent(one.verdicts.failure / known if known else None),
-                len(one.draft.accepted), _rolling(one), ", ".join(one.waits) or "-", one.agent.habits.model,
+                len(one.draft.accepted), rolling(one), ", ".join(one.waits) or "-", one.agent.habits.model,
             ))  # fmt: skip
         screen.table(("agent", "live", "state", "ticks", "requests", "failing", "draft", "rollout", "waits",
                       "model"), rows)  # fmt: skip
 
-    desk.give({"agents": [_summary(one) for one in found]}, page)
+    desk.give({"agents": [summary_document(one) for one in found]}, page)
 
 
-def _rolling(one: Overview) -> str:
+def rolling(one: Overview) -> str:
+    """Give where the rollout in progress is, in few words."""
     rollout = one.rollout
     return "-" if rollout is None else f"v{rollout.challenger} {rollout.state} {rollout.weight_percent:g} %"
 
 
-def _summary(one: Overview) -> dict[str, Any]:
+def summary_document(one: Overview) -> dict[str, Any]:
+    """Give an agent at a glance, for programs."""
     agent, rollout = one.agent, one.rollout
     return {
         "name": agent.name, "live": agent.live, "state": "stopped" if agent.stopped else "running", "tick": agent.tick,
@@ -303,66 +350,17 @@ async def versions(desk: Desk, agent: AgentName) -> None:
 
     desk.give({
         "agent": agent, "live": record.live,
-        "versions": [_version(one) | {"live": one.number == record.live} for one in found],
+        "versions": [version_document(one) | {"live": one.number == record.live} for one in found],
         "lineage": [{"version": number, "at": at, "by": by, "why": why} for number, at, by, why in lineage],
     }, page)  # fmt: skip
 
 
-def _version(one: Version) -> dict[str, Any]:
+def version_document(one: Version) -> dict[str, Any]:
+    """Give the record of a version, for programs."""
     return {
         "number": one.number, "state": one.state, "parent": one.parent, "author": one.author,
         "rationale": one.rationale, "genome": one.genome, "created_at": one.created_at,
     }  # fmt: skip
-
-
-async def show(
-    desk: Desk,
-    agent: AgentName,
-    version: Annotated[str, typer.Argument(metavar="[VERSION]", help="3, v3, live or draft")] = "live",
-    files: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="write the genome there, to edit it and `surefoot propose` it")
-    ] = None,
-) -> None:
-    """Show where an agent stands, and the blocks of a version."""
-    from surefoot.core.genome import render
-    from surefoot.engine.inspect import agent_named, glance, picture
-
-    with desk.app() as app:
-        await agent_named(app.ports, agent)
-        seen, one = await picture(app.ports, agent, version), await glance(app.ports, agent)
-    written = write_genome(files, seen.genome) if files is not None else []
-
-    def page(screen: Screen) -> None:
-        _standing(screen, one)
-        screen.line()
-        screen.title(f"{agent} {seen.name}" + (f" ({seen.version.state})" if seen.version else ""))
-        for block in seen.genome.blocks:
-            traits = [block.kind, "locked" if block.locked else "editable", *(["pinned"] if block.pinned else [])]
-            traits += [f"where {name} = {value}" for name, value in block.applies_to]
-            screen.line(f"[{block.id}] {', '.join(traits)}", "yellow" if block.locked else "cyan")
-            screen.line(f"{block.text}\n-> {block.answer}" if block.answer else block.text)
-        for path in written:
-            screen.note(f"wrote {path}")
-
-    summary = _summary(one)
-    desk.give({
-        "agent": agent, "name": seen.name, "version": _version(seen.version) if seen.version else None,
-        "blocks": seen.genome.document(), "digest": seen.genome.digest, "locked_digest": seen.genome.locked_digest,
-        "prompt": render(seen.genome), "stopped": one.agent.stopped, "files": written,
-        **{key: summary[key] for key in ("live", "tick", "model", "improver", "labels", "draft", "rollout", "cases")},
-    }, page)  # fmt: skip
-
-
-def _standing(screen: Screen, one: Overview) -> None:
-    agent = one.agent
-    screen.fields((
-        ("agent", f"{agent.name}{' (stopped)' if agent.stopped else ''}"), ("live", f"v{agent.live}"),
-        ("model", agent.habits.model), ("improver", agent.habits.improver), ("labels", ", ".join(agent.labels)),
-        ("ticks", agent.tick),
-        ("draft", f"{len(one.draft.accepted)} lever(s), {len(one.draft.edits)} edit(s)"),
-        ("rollout", _rolling(one)), ("waits", ", ".join(one.waits)),
-        ("cases", ", ".join(f"{split} {count}" for split, count in one.cases.items())),
-    ))  # fmt: skip
 
 
 async def diff(

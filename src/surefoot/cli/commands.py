@@ -113,14 +113,21 @@ def _register() -> None:
         keep,
         memory,
         notices,
+        probes,
+        prune,
+        report,
         rollouts,
         server,
         shadow,
+        show,
         simulate,
         traffic,
     )
 
-    for room in (agents, findings, simulate, traffic, improve, gate, shadow, decide, notices, after, keep, server):
+    for room in (
+        agents, show, findings, report, simulate, traffic, improve, gate, prune, probes, shadow, decide, notices, after,
+        keep, server,
+    ):  # fmt: skip
         room.register(app)
     rollouts.register(_group("rollout", "Start, watch and steer a rollout on live traffic.", "Improve"))
     evals.register(_group("eval", "Examine agents on suites, compare runs, measure judges.", "Improve"))

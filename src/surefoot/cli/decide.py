@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from surefoot.cli.agents import AgentName
 from surefoot.cli.desk import Desk, command
 
 if TYPE_CHECKING:
@@ -236,17 +236,36 @@ async def carried_out(app: App, rollout_id: str) -> dict[str, Any]:
         return {**row, "live": live}
 
 
+def _named_by(agent: str, by: str) -> None:
+    """Both may be missing only beside --lever."""
+    from surefoot.core.errors import Invalid
+
+    if not agent:
+        raise Invalid("this needs an agent's name", hint="name an agent, or a repository's lever with --lever L-001")
+    if not by.strip():
+        raise Invalid("this takes a person's name", hint="say who decides (--by NAME)")
+
+
 async def rollback(
     desk: Desk,
-    agent: AgentName,
-    by: By,
+    agent: Annotated[str, typer.Argument(metavar="[AGENT|DIR]", help="the agent's name; with --lever: where")] = "",
+    lever: Annotated[str, typer.Option(metavar="L-001", help="take this lever of the repository in DIR back")] = "",
+    repo: Annotated[bool, typer.Option("--repo", help="may be left out: a lever is always a repository's")] = False,
+    by: Annotated[str, typer.Option(metavar="NAME", help="the person who decides (with --lever: you)")] = "",
     to: Annotated[str, typer.Option(metavar="VERSION", help="the version to go to (default: the one before)")] = "",
     why: Annotated[str, typer.Option(metavar="TEXT", help="the reason; it is kept")] = "",
 ) -> None:
     """Step back at once.
 
     Ends the rollout in progress; without one, makes an earlier version live, or with --to a later one again.
+    With --lever it reverts the commit of one lever of a repository, and opens the lever again.
     """
+    if lever or repo:
+        from surefoot.cli.repo_files import repo_rollback
+
+        await repo_rollback(desk, Path(agent or "."), lever, by=by, why=why)
+        return
+    _named_by(agent, by)
     from surefoot.engine.inspect import agent_named, number_of
     from surefoot.engine.rollback import rollback as roll
 

@@ -26,10 +26,12 @@ if TYPE_CHECKING:
     from surefoot.app import App
     from surefoot.cli.screen import Screen
     from surefoot.config import Settings
+    from surefoot.ports import Site
 
 P = ParamSpec("P")
 Page = Callable[["Screen"], None]
 KEYS: dict[str, str] = {}
+WITH_REPO: dict[str, str] = {}  # of commands that answer otherwise for a repository
 
 StoreOption = Annotated[
     Path | None, typer.Option("--store", metavar="PATH", help="the store (default: SUREFOOT_STORE, then surefoot.toml)")
@@ -71,6 +73,26 @@ class Desk:
         app = build(settings)
         try:
             yield app
+        finally:
+            app.close()
+
+    @contextmanager
+    def site(self, directory: Path) -> Generator[tuple[App, Site]]:
+        """Open the store of a repository, made if need be, with the repository that a directory lies in."""
+        from surefoot.app import build
+        from surefoot.config import settings
+
+        hush_the_workflow_engine()
+        top = top_of(directory)
+        found = settings(top, os.environ, store=self._store)
+        chosen = self._store is not None or "SUREFOOT_STORE" in os.environ
+        if not chosen:
+            found = found.model_copy(update={"store": top / found.store})
+        app = build(found)
+        if found.store.parent.name == ".surefoot" and not (found.store.parent / ".gitignore").exists():
+            (found.store.parent / ".gitignore").write_text("*\n", encoding="utf-8")
+        try:
+            yield app, app.ports.site_at(str(top))
         finally:
             app.close()
 
@@ -116,6 +138,12 @@ class Desk:
         with Progress(*columns, console=console_on(sys.stderr), transient=True) as bar:
             task = bar.add_task(text, total=total)
             yield lambda: bar.advance(task)
+
+
+def top_of(directory: Path) -> Path:
+    """Give the top of the repository that a directory lies in; the directory itself if there is none."""
+    here = directory.resolve()
+    return next((one for one in (here, *here.parents) if (one / ".git").exists()), here)
 
 
 def hush_the_workflow_engine() -> None:

@@ -54,7 +54,11 @@ async def doctor(desk: Desk) -> int:
 
     Changes nothing and spends nothing. Exit code 1 when it cannot be used.
     """
-    checks = findings(desk)
+    from surefoot.cli.doctor_agents import coding_agents
+
+    seen = await coding_agents()
+    checks = [*findings(desk), *(Check(name=one.name, ok=None, detail=one.detail, hint=one.hint) for one in seen)]
+    checks += await _outside_improvers(desk)
     usable = all(check.ok is not False for check in checks)
 
     def page(screen: Screen) -> None:
@@ -176,6 +180,17 @@ def _models(settings: Settings) -> list[Check]:
             hint=f"set {one.api_key_env}: it holds the key, and is not set" if missing else "",
         ))  # fmt: skip
     return checks
+
+
+async def _outside_improvers(desk: Desk) -> list[Check]:
+    """Say which improvers other packages offer, and which walls stand around them; none of them is imported."""
+    from surefoot.app import outside_improvers
+
+    try:
+        said = await outside_improvers(desk.settings())
+    except SurefootError:  # the settings cannot be read, which is said already
+        return []
+    return [Check(name=one.name, ok=None, detail=one.detail, hint=one.hint) for one in said]
 
 
 def _servers() -> list[Check]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from surefoot.core.agent import Agent
     from surefoot.core.lesson import Lesson
     from surefoot.ports import Ports, Tx
+
+
+REPO_VERBS = ("add", "rank", "close", "reopen")
 
 
 def register(app: typer.Typer) -> None:
@@ -65,14 +69,38 @@ async def failures(
 
 async def levers(
     desk: Desk,
-    agent: AgentName,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[AGENT|VERB]",
+            help="an agent; or add TITLE, rank [L-001], close L-001, reopen L-001 [DIR], for a repository",
+        ),
+    ] = None,
     log: Annotated[bool, typer.Option("--log", help="with the history of each lever")] = False,
+    value: Annotated[float | None, typer.Option(min=0, help="add, rank: what it is worth, on any scale")] = None,
+    cost: Annotated[float | None, typer.Option(min=0, help="add, rank: what it costs, on any scale")] = None,
+    scope: Annotated[
+        list[str] | None, typer.Option(metavar="GLOBS", help='add: what it may change, such as "src/**,tests/**"')
+    ] = None,
+    text: Annotated[str, typer.Option(metavar="TEXT", help="add: more words for whoever does it")] = "",
+    by: Annotated[str, typer.Option(metavar="NAME", help="add, rank, close, reopen: who decides (default: you)")] = "",
+    why: Annotated[str, typer.Option(metavar="TEXT", help="close, reopen: the reason")] = "",
+    repo: Annotated[bool, typer.Option("--repo", help="the levers of the repository in DIR (default: here)")] = False,
 ) -> None:
-    """List the moves that could help, best first.
+    """List or change the moves that could help, best first.
 
-    Each answers one gap; its worth is its impact, halved for each try in vain.
+    An agent's lever answers one gap; its worth is its impact, halved for each try in vain. A repository's levers stand
+    in levers.md, with value, cost and scope; `add`, `rank`, `close` and `reopen` write there.
     """
     from surefoot.engine.inspect import agent_named
+
+    said = words or []
+    if repo or (said and said[0] in REPO_VERBS):
+        from surefoot.cli.repo_files import repo_levers
+
+        await repo_levers(desk, said, value=value, cost=cost, scope=scope or (), text=text, by=by, why=why, log=log)
+        return
+    agent = one_agent(said)
 
     with desk.app() as app:
         await agent_named(app.ports, agent)
@@ -105,14 +133,31 @@ async def levers(
     ]}, page)  # fmt: skip
 
 
+def one_agent(words: list[str]) -> str:
+    """Give the one name that was said."""
+    from surefoot.core.errors import Invalid
+
+    if len(words) != 1:
+        raise Invalid("this needs one agent's name", hint="name an agent, or add --repo for the repository here")
+    return words[0]
+
+
 async def lessons(
     desk: Desk,
-    agent: AgentName,
+    agent: Annotated[str, typer.Argument(metavar="[AGENT|DIR]", help="the agent's name; with --repo: where")] = "",
+    repo: Annotated[bool, typer.Option("--repo", help="the lessons of the repository in DIR")] = False,
     add: Annotated[str, typer.Option(metavar="TEXT", help="teach the loop this sentence")] = "",
     by: Annotated[str, typer.Option(metavar="NAME", help="who teaches it")] = "",
 ) -> None:
     """List what the loop learned about its work, or teach it more."""
     from surefoot.engine.inspect import agent_named
+
+    if repo:
+        from surefoot.cli.repo_files import repo_lessons
+
+        await repo_lessons(desk, Path(agent or "."), add=add, by=by)
+        return
+    agent = one_agent([agent] if agent else [])
 
     with desk.app() as app:
         record = await agent_named(app.ports, agent)

@@ -34,10 +34,10 @@ def gate(
     ] = None,
     alpha: Annotated[float, typer.Option(metavar="P", help="the chance of passing what is not better")] = 0.05,
 ) -> int:
-    """Judge recorded scores of a candidate against an incumbent: pass, fail or inconclusive.
+    """Judge two recordings of scores: pass, fail or inconclusive.
 
-    Exit codes 0, 1 and 4. One planned look, with your own numbers and no store. Whoever looks at the same cases K
-    times takes alpha / K.
+    Exit codes 0, 1 and 4. One planned look at the same cases under both versions; no store is needed. Whoever looks at
+    the same cases K times takes alpha / K.
     """
     from surefoot.sdk.gate import gate as gated
 

@@ -15,6 +15,8 @@ from surefoot.cli.ticks import TICK_KEYS, TONES, show_tick, tick_document
 if TYPE_CHECKING:
     from surefoot.cli.screen import Screen
 
+Target = Annotated[str, typer.Argument(metavar="[AGENT|DIR]", help="the agent's name; with --repo: where (here)")]
+WithRepo = Annotated[bool, typer.Option("--repo", help="work on the git repository in DIR")]
 _VERDICT_CODES = {"pass": 0, "fail": 1}
 INCONCLUSIVE = 4
 
@@ -108,28 +110,47 @@ def _number(value: float | None) -> str:
 
 async def tick(
     desk: Desk,
-    agent: AgentName,
+    agent: Target = "",
+    repo: WithRepo = False,
     release: Annotated[bool, typer.Option("--release", help="put the draft before the sealed cases now")] = False,
-) -> None:
+) -> int:
     """Run one cycle on one lever.
 
     Finds what fails, asks for edits, tests them, and adds to the draft what helped. A tick that was killed is
-    finished first.
+    finished first. With --repo a coding agent works on the top open lever, behind the repository's gates.
     """
     from surefoot.engine.inspect import agent_named
 
+    if repo:
+        from surefoot.cli.repo_ticks import tick_repo
+
+        return await tick_repo(desk, Path(agent or "."))
+    agent = named_agent(agent)
     with desk.app() as app:
         await agent_named(app.ports, agent)
         async with app.worker() as worker:
             with desk.waiting(f"{agent}: one tick"):
                 report = await worker.tick(agent, ask_release=release)
     desk.give({"agent": agent, **tick_document(report)}, lambda screen: show_tick(screen, agent, report))
+    return 0
+
+
+def named_agent(name: str) -> str:
+    """Give the name of an agent, which may be missing only beside --repo."""
+    from surefoot.core.errors import Invalid
+
+    if not name:
+        raise Invalid("this needs an agent's name", hint="name an agent, or add --repo for the repository here")
+    return name
 
 
 async def loop(
     desk: Desk,
-    agent: AgentName,
-    every: Annotated[str, typer.Option(metavar="TIME", help="between two looks, such as 30s, 5m or 1h")] = "60s",
+    agent: Target = "",
+    repo: WithRepo = False,
+    every: Annotated[
+        str, typer.Option(metavar="TIME", help="between two looks, such as 30s, 5m or 1h (default: 60s)")
+    ] = "",
     ticks: Annotated[int | None, typer.Option(min=1, help="end after this many ticks")] = None,
     until_idle: Annotated[
         bool,
@@ -141,11 +162,18 @@ async def loop(
     """Work on an agent until Ctrl-C.
 
     Ticks, watches the rollout, and takes over what a killed process left behind. A rollout that waits for a
-    person keeps waiting; approve it from anywhere. Ends with 130 on Ctrl-C, 0 on SIGTERM.
+    person keeps waiting; approve it from anywhere. Ends with 130 on Ctrl-C, 0 on SIGTERM. With --repo it ticks on a
+    repository by the schedule in its surefoot.toml.
     """
     from surefoot.cli.worker import Shift
 
-    pause_s = seconds(every)
+    if repo:
+        from surefoot.cli.repo_ticks import loop_repo
+
+        return await loop_repo(
+            desk, Path(agent or "."), every_s=seconds(every) if every else None, ticks=ticks, until_idle=until_idle
+        )
+    agent, pause_s = named_agent(agent), seconds(every or "60s")
     with desk.app() as app:
         shift = Shift(desk, app, agent, pause_s=pause_s, ticks=ticks, until_idle=until_idle)
         return await shift.work()

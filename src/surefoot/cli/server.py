@@ -25,16 +25,20 @@ async def serve(
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="where to listen")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="the port; 0 takes a free one")] = 8420,
 ) -> int:
-    """Serve the REST API, and tell people what is due.
+    """Serve the gateway and the API, and tell people what is due.
 
     Without tokens it listens on this machine only, and shows but changes nothing.
     """
     from surefoot.cli.serving import Serving
 
     with desk.app() as app:
-        serving = Serving(app.api(loopback=_is_loopback(host)), host, port)
-        desk.remark(f"listening on {serving.address}; Ctrl-C ends it")
-        ended = await serving.until_a_signal(app.ports)
+        gateway = app.gateway(behind=app.api(loopback=_is_loopback(host)))
+        try:
+            serving = Serving(gateway, host, port)
+            desk.remark(f"listening on {serving.address}; apps use {serving.address}/v1; Ctrl-C ends it")
+            ended = await serving.until_a_signal(app.ports)
+        finally:
+            await gateway.aclose()
     desk.give({"address": serving.address, "ended": ended}, lambda screen: screen.note(f"ended ({ended})"))
     return 130 if ended == "SIGINT" else 0
 

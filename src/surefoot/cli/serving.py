@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 from collections.abc import Generator
@@ -15,7 +16,7 @@ from surefoot.core.errors import Unavailable
 from surefoot.engine.notify import delivering
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    from starlette.types import ASGIApp
 
     from surefoot.ports import Ports
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 class Serving:
     """One application on one address, from the moment it is made; Unavailable when the address cannot be had."""
 
-    def __init__(self, api: FastAPI, host: str, port: int) -> None:
+    def __init__(self, api: ASGIApp, host: str, port: int) -> None:
         self._listening = _listening(host, port)
         self.address = f"http://{f'[{host}]' if ':' in host else host}:{self._listening.getsockname()[1]}"
         self._server = uvicorn.Server(uvicorn.Config(
@@ -34,6 +35,9 @@ class Serving:
 
     async def until_a_signal(self, ports: Ports) -> str:
         """Serve, and give the name of the signal that ended it."""
+        gc.collect()
+        gc.freeze()  # what was imported is never garbage; looking through it again and again costs each request
+        gc.set_threshold(10_000, 20, 50)  # a request makes hundreds of objects, and hardly a cycle
         with self._listening, self._signals() as caught:
             async with delivering(ports):
                 await self._server.serve(sockets=[self._listening])
@@ -58,9 +62,16 @@ class Serving:
 
 
 def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # Of a socket that does not say that it is TCP, asyncio does not switch off Nagle's delay: 40 ms for each answer.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(1024)
     except OSError as error:
+        listening.close()
         raise Unavailable(
             f"cannot listen on {host} port {port}: {error.strerror}", hint="choose another --host or --port"
         ) from None
+    return listening

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 TICK_KEYS = (
     "tick outcome reason lever title proposal rationale sentence refusals[] trials[] cost_usd release rollout draft "
-    "waits"
+    "waits advice"
 )
 TONES = {
     "accepted": "green",
@@ -42,6 +42,8 @@ def show_tick(screen: Screen, agent: str, report: Mapping[str, Any]) -> None:
         screen.line(f"  release ({release['reason']}): {verdict}")
         for look in release.get("looks", ()):
             screen.line(f"    {look['verdict']}: {look['sentence']}", TONES.get(str(look["verdict"]), ""))
+    if report.get("advice"):
+        screen.line(f"  {report['advice']['sentence']}", "yellow")
     if report.get("rollout"):
         screen.line(f"  rollout {report['rollout']}")
         screen.note(f"  next: surefoot rollout show {agent}, surefoot loop {agent}")

@@ -1,8 +1,10 @@
 """From failures to gaps, and from gaps to a ranked backlog of levers.
 
-Failures that miss the same expectation form one gap (per source at most 10 % of its evidence, so that one angry user
-cannot write a rule). Each gap becomes one lever; a lever's value is impact times what its history lets hope: every
-failed try halves it. Below `min_failures` the answer is to hold, with the reason.
+Failures with the same symptom (the answer that was missed, the check that failed, the tool that broke) form one gap
+(per source at most 10 % of its evidence, so that one angry user cannot write a rule). Each gap becomes one lever; a
+lever's value is impact times severity times trend times what its history lets hope: every failed try halves it. What
+no edit can mend (a tool that breaks, an answer that is slow) becomes a lever for people, which no tick takes. Below
+`min_failures` the answer is to hold, with the reason.
 """
 
 from __future__ import annotations
@@ -12,15 +14,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from surefoot.core.injection import smell
+
 LeverState = Literal["open", "doing", "drafted", "shipped", "failed", "closed"]
 SOURCE_SHARE = 0.10
 MIN_GAP = 3
+FOR_PEOPLE = ("tool:", "slow:", "costly:", "weak:")
+PLAIN_CHECKS = frozenset({"", "equals", "contains"})
+_NAME_CHARS = 60
 ENOUGH_LABELS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """A wrong answer: what was asked, what came, what was expected, which version did it, who said so."""
+    """A wrong answer: what was asked, what came, what was expected, which version did it, who said so.
+
+    `check` and `tool_error` say what failed, where somebody named it, `score` how much of it was right. `seen` is how
+    many people it stands for, where the same message failed for several.
+    """
 
     id: int
     trace_id: str
@@ -30,16 +41,38 @@ class Failure:
     expected: str
     source: str = ""
     slices: Mapping[str, str] = field(default_factory=dict[str, str])
+    check: str = ""
+    tool_error: str = ""
+    score: float | None = None
+    seen: int = 1
+
+    @property
+    def symptom(self) -> str:
+        """What it has in common with others of its cause: the tool that broke, the check, the answer it missed."""
+        if self.tool_error:
+            return f"tool:{self.tool_error}"
+        missed = self.expected.strip().lower()
+        return f"missed:{missed}" if self.check in PLAIN_CHECKS else f"check:{self.check}:{missed}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """A cluster of failures; `impact` is its share of the labelled traffic that was looked at."""
+    """A cluster of failures; `impact` is its share of the labelled traffic that was looked at.
+
+    `severity` (1 is plainly wrong) and `trend` (above 1 grows) weigh it.
+    """
 
     key: str
     title: str
     failures: tuple[Failure, ...]
     impact: float
+    severity: float = 1.0
+    trend: float = 1.0
+
+    @property
+    def worth(self) -> float:
+        """What mending it would bring: share of the traffic times severity times trend."""
+        return self.impact * self.severity * self.trend
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +88,18 @@ class Lever:
     state: LeverState = "open"
     tries: int = 0
     note: str = ""
+    severity: float = 1.0
+    trend: float = 1.0
 
     @property
     def worth(self) -> float:
-        """The rank: impact, halved for every try that did not work."""
-        return self.impact * 0.5**self.tries
+        """The rank: impact times severity times trend, halved for every try that did not work."""
+        return self.impact * self.severity * self.trend * 0.5**self.tries
+
+    @property
+    def for_people(self) -> bool:
+        """Whether no edit can mend it, so that no tick takes it."""
+        return self.gap.startswith(FOR_PEOPLE)
 
 
 def hold_reason(failures: int, min_failures: int) -> str:
@@ -111,26 +151,47 @@ def sources(failures: Iterable[Failure]) -> int:
 
 
 def gaps(failures: Iterable[Failure], labelled: int) -> tuple[Gap, ...]:
-    """Cluster failures by the expectation they missed, largest impact first; `labelled` is all labelled requests."""
-    by_expected: dict[str, list[Failure]] = {}
+    """Cluster failures by their symptom, largest impact first; `labelled` is all labelled requests."""
+    by_symptom: dict[str, list[Failure]] = {}
     for failure in failures:
-        by_expected.setdefault(failure.expected.strip().lower(), []).append(failure)
-    found = [_gap(expected, members, labelled) for expected, members in by_expected.items() if len(members) >= MIN_GAP]
+        by_symptom.setdefault(failure.symptom, []).append(failure)
+    found = [_gap(key, members, labelled) for key, members in by_symptom.items() if len(members) >= MIN_GAP]
     return tuple(sorted(found, key=lambda gap: (-gap.impact, gap.key)))
 
 
-def _gap(expected: str, members: list[Failure], labelled: int) -> Gap:
-    wrong = Counter(member.predicted.strip().lower() or "(nothing)" for member in members)
+def _gap(key: str, members: list[Failure], labelled: int) -> Gap:
+    wrong = Counter(_short(member.predicted.strip().lower()) or "(nothing)" for member in members)
     named = ", ".join(f"{label} ({count})" for label, count in wrong.most_common(3))
     return Gap(
-        key=f"missed:{expected}",
-        title=f"{expected} answered as {named}",
-        failures=tuple(members),
-        impact=len(members) / max(1, labelled),
-    )
+        key=key, title=_title(key, named), failures=tuple(members),
+        impact=sum(member.seen for member in members) / max(1, labelled),
+    )  # fmt: skip
+
+
+def _title(key: str, named: str) -> str:
+    """Name a gap; what it is called travels on into lessons, so no long text of a stranger is part of it."""
+    kind, _, what = key.partition(":")
+    if kind == "tool":
+        return f"the tool {_short(what)} breaks"
+    if kind == "check":
+        check, _, missed = what.partition(":")
+        return f"{_short(missed) or 'answers'} failed by {_short(check)}, answered as {named}"
+    return f"{_short(what)} answered as {named}"
+
+
+def _short(text: str) -> str:
+    """Give a label as it is, and of anything longer or odd only that it is there."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= _NAME_CHARS and smell(flat, quoted=True) is None else "(another text)"
+
+
+def missed_by(key: str) -> str:
+    """Give the answer that a gap missed, as its key names it; empty where its failures share none."""
+    kind, _, what = key.partition(":")
+    return what if kind == "missed" else what.partition(":")[2] if kind == "check" else ""
 
 
 def top(levers: Iterable[Lever]) -> Lever | None:
     """Give the open lever of the highest worth; ties go to the first name, so that the order never wobbles."""
-    opened = [lever for lever in levers if lever.state == "open" and lever.worth > 0]
+    opened = [lever for lever in levers if lever.state == "open" and lever.worth > 0 and not lever.for_people]
     return min(opened, key=lambda lever: (-lever.worth, lever.gap, lever.id), default=None)

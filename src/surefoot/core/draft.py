@@ -12,6 +12,7 @@ from typing import Literal
 from surefoot.core.edit import Edit
 
 ReleaseReason = Literal["power", "tick-limit", "asked", "not-yet", "empty"]
+PRUNING = "prune"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,18 +42,26 @@ class Draft:
         """All edits in the order of their acceptance."""
         return tuple(edit for part in self.accepted for edit in part.edits)
 
+    @property
+    def seeks_gain(self) -> bool:
+        """Whether anything in it is meant to be better; what only prunes cannot win a look at the sealed cases."""
+        return any(part.improver != PRUNING for part in self.accepted)
+
 
 def release_reason(
     draft: Draft, *, ticks: int, power: float | None, wanted: float | None, asked: bool = False
 ) -> ReleaseReason:
     """Say why to release now, or why not: a person asked, the tick limit is reached, or val predicts enough power.
 
-    `power` is the chance, predicted from val, that the sealed look will pass; None where val cannot tell.
+    `power` is the chance, predicted from val, that the sealed look will pass; None where val cannot tell. A draft that
+    only prunes waits for one that gains something, unless a person asks: a look would spend a slot for a tie.
     """
     if not draft.edits:
         return "empty"
     if asked:
         return "asked"
+    if not draft.seeks_gain:
+        return "not-yet"
     if wanted is not None and power is not None and power >= wanted:
         return "power"
     return "tick-limit" if draft.ticks >= ticks else "not-yet"

@@ -31,6 +31,9 @@ _NOTHING = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 
+_SAYS = re.compile(r"\b\w*(?:Error|Exception)\b|\berror\b|\bassert|\bFAILED\b|\bpanicked\b|not ok\b|\u2717|\u2715")
+_ONLY_COUNTS = re.compile(r"FAILED \(.*\)|[=!-]{2,}.*|(?:Found )?\d+ (?:error|fail)\w*\b.*|make(?:\[\d+\])?: .*")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
@@ -130,3 +133,14 @@ _TOOLS = {
     "pytest": _pytest, "unittest": _unittest, "node --test": _node, "cargo test": _cargo, "go test": _go,
     "jest or vitest": _jest, "mocha": _mocha, "rspec": _rspec,
 }  # fmt: skip
+
+
+def telling(output: str) -> str:
+    """Give the line that says most about a failure: the last one that names an error, else the last one; may be empty.
+
+    Lines that only count failures come last: who tries next must know what failed, not how often.
+    """
+    lines = [line.strip() for line in _COLOUR.sub("", output).splitlines() if line.strip()]
+    named = [line for line in lines if _SAYS.search(line)]
+    better = [line for line in named if not _ONLY_COUNTS.fullmatch(line)]
+    return (better or named or lines or [""])[-1]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from surefoot.core.case import words
@@ -107,11 +107,13 @@ def _kept(before: Block, after: Block | None) -> int:
 
 
 def judge(
-    base: Genome, current: Genome, edits: Sequence[Edit], bounds: Bounds, *, held_out: frozenset[str] = frozenset()
-) -> Judgement:
+    base: Genome, current: Genome, edits: Sequence[Edit], bounds: Bounds, *, held_out: frozenset[str] = frozenset(),
+    worths: Mapping[str, float] | None = None,
+) -> Judgement:  # fmt: skip
     """Give what of `edits` may be tested on `current`, and the genome that results.
 
-    `held_out` are the 8-grams of all cases the improver must not have seen. Over the cap of active rules or examples
+    `held_out` are the 8-grams of all cases the improver must not have seen, `worths` what blocks measurably buy by
+    id (`core.attribution`). Over the cap of active rules or examples
     the least valuable unpinned one is evicted and named, never one of this proposal; where none can go, the edit is
     refused. Edits past `bounds.edits` are refused in order.
     """
@@ -124,7 +126,8 @@ def judge(
             refusals.append(_refused(edit, "evicted", "that block just made room for another edit"))
             continue
         refusal = _unfit(edit, bounds) or _unsafe(edit) or _leak(edit, held_out)
-        outcome = refusal or _tried(base, genome, edit, bounds, keep={one.target for one in (*allowed, edit)})
+        keep = {one.target for one in (*allowed, edit)}
+        outcome = refusal or _tried(base, genome, edit, bounds, keep=keep, worths=worths or {})
         if isinstance(outcome, Refusal):
             refusals.append(outcome)
             continue
@@ -159,15 +162,16 @@ def _unsafe(edit: Edit) -> Refusal | None:
 
 
 def _leak(edit: Edit, held_out: frozenset[str]) -> Refusal | None:
-    # A short answer is a label, and says nothing even where a case consists of the same word.
-    answer = ngrams(edit.answer) if len(words(edit.answer)) >= NGRAM_WORDS else frozenset[str]()
-    if (ngrams(edit.text) | answer) & held_out:
+    # A short answer is a label, a short name a name: they say nothing even where a case consists of the same word.
+    beside = (edit.answer, edit.target, *(part for pair in edit.applies_to for part in pair))
+    quoted = ngrams(edit.text).union(*(ngrams(text) for text in beside if len(words(text)) >= NGRAM_WORDS))
+    if quoted & held_out:
         return _refused(edit, "leaks-held-out", "it quotes a held-out case")
     return None
 
 
 def _tried(
-    base: Genome, genome: Genome, edit: Edit, bounds: Bounds, *, keep: Collection[str]
+    base: Genome, genome: Genome, edit: Edit, bounds: Bounds, *, keep: Collection[str], worths: Mapping[str, float]
 ) -> tuple[Genome, list[Edit]] | Refusal:
     """Give the genome with this edit and the retirements that made room for it, or why not."""
     try:
@@ -178,7 +182,7 @@ def _tried(
         return _refused(edit, "pinned", "somebody pinned that block")
     if edit.kind != "add_example" and (unknown := _unknown_tool(edit.text, after)):
         return _refused(edit, "unknown-tool", f"it names the tool {unknown!r}, which the agent does not have")
-    room = _with_room(after, edit, bounds, keep)
+    room = _with_room(after, edit, bounds, keep, worths)
     if isinstance(room, Refusal):
         return room
     if room[0].locked_digest != base.locked_digest:
@@ -189,7 +193,9 @@ def _tried(
     return room
 
 
-def _with_room(after: Genome, edit: Edit, bounds: Bounds, keep: Collection[str]) -> tuple[Genome, list[Edit]] | Refusal:
+def _with_room(
+    after: Genome, edit: Edit, bounds: Bounds, keep: Collection[str], worths: Mapping[str, float]
+) -> tuple[Genome, list[Edit]] | Refusal:
     caps: dict[BlockKind, int] = {
         "rule": bounds.active_rules, "example": bounds.examples, "tool": bounds.tools, "section": bounds.sections,
     }  # fmt: skip
@@ -197,7 +203,8 @@ def _with_room(after: Genome, edit: Edit, bounds: Bounds, keep: Collection[str])
     if not edit.kind.startswith("add") or kind not in caps:
         return after, gone
     while len(active := after.of_kind(kind)) > caps[kind]:
-        victim = least_valuable(block for block in active if block.id not in keep and kind in ("rule", "example"))
+        free = [block for block in active if block.id not in keep and kind in ("rule", "example")]
+        victim = least_valuable(free, worths=worths)
         if victim is None:
             return _refused(edit, f"too-many-{kind}s", f"an agent may hold {caps[kind]} of kind {kind}")
         gone.append(Edit(kind="retire", target=victim.id))
@@ -223,9 +230,16 @@ def _refused(edit: Edit, code: str, sentence: str) -> Refusal:
     return Refusal(edit=edit, code=code, sentence=f"the edit {edit.kind} on {edit.target!r} is refused: {sentence}")
 
 
-def least_valuable(blocks: Iterable[Block], *, keep: str = "") -> Block | None:
-    """Give the block to evict: unpinned, unlocked, of the lowest measured worth; unmeasured ones are worth 0."""
+def least_valuable(
+    blocks: Iterable[Block], *, keep: str = "", worths: Mapping[str, float] | None = None
+) -> Block | None:
+    """Give the block to evict: unpinned, unlocked, of the lowest measured worth; unmeasured ones are worth 0.
+
+    `worths` by id go before what a block says of itself.
+    """
+    known = worths or {}
     free = [block for block in blocks if not block.pinned and not block.locked and block.id != keep]
     return min(
-        free, key=lambda block: (block.worth or 0.0, len(block.learned_at), block.learned_at, block.id), default=None
-    )
+        free, default=None,
+        key=lambda one: (known.get(one.id, one.worth or 0.0), len(one.learned_at), one.learned_at, one.id),
+    )  # fmt: skip

@@ -15,7 +15,9 @@ from typing import Literal, cast
 
 from surefoot.core.errors import Conflict
 
-NoticeKind = Literal["approval_requested", "approval_signed", "approval_decided"]
+NoticeKind = Literal[
+    "approval_requested", "approval_signed", "approval_decided", "freeze_recommended", "reward_hacking_suspected"
+]
 NoticeState = Literal["waiting", "delivered", "dead"]
 TRIES = 5
 LEASE = timedelta(seconds=60)

@@ -20,6 +20,7 @@ from surefoot.core.genome import Genome
 ChangeLevel = Literal[1, 2, 3, 4]
 Autonomy = Literal["report_only", "propose", "canary", "auto"]
 Stakes = Literal["normal", "high"]
+WhenDone = Literal["advise", "stop"]
 
 _TOOL_EDITS = frozenset({"add_tool", "edit_tool"})
 _CORE_TARGETS = ("engine", "gate", "policy", "judge", "improver", "guardrail")
@@ -31,6 +32,7 @@ class Policy:
 
     `cooldown` is the least time between the starts of two ticks; a shared rule needs failures from at least
     `min_sources` distinct sources (1 = single tenant). `people_needed` is how many people must approve a promotion.
+    `when_done` is what happens where freezing is recommended: `advise` tells people, `stop` proposes nothing more.
     """
 
     autonomy: Autonomy = "canary"
@@ -40,6 +42,7 @@ class Policy:
     min_failures: int = 20
     min_sources: int = 5
     people_needed: int = 1
+    when_done: WhenDone = "advise"
 
     @property
     def effective(self) -> Autonomy:

@@ -38,7 +38,8 @@ class Brief:
 
     `labels` is the closed answer set of a classification agent, empty otherwise. `tried` holds fingerprints of
     edits that did not work before. `max_edits`, `rule_room` and `example_room` are what the bounds still allow.
-    `kinds` names the only kinds of change wanted this time (`core.arms`); empty means any.
+    `kinds` names the only kinds of change wanted this time (`core.arms`); empty means any. `model` is the name of the
+    model that the agent runs on, for improvers that try their texts out.
     """
 
     agent: str
@@ -55,6 +56,7 @@ class Brief:
     example_room: int = 20
     rule_chars: int = 2000
     kinds: tuple[str, ...] = ()
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -232,8 +232,8 @@ _KEY = rf"""
 """
 _KEY_SIGNS = (
     "sk-", "sk_", "rk_", "sf_", "gho_", "ghp_", "ghs_", "ghu_", "ghr_", "github_pat_", "glpat-", "glptt-", "gldt-",
-    "glrt-", "gsk_", "xai-", "hf_", "r8_", "xox", "xapp-", "AKIA", "ASIA", "AIza", "ya29.", "SG.", "npm_", "pypi-", "_v1_",
-    "shp", "AGE-SECRET", "sq0", "pplx-",
+    "glrt-", "gsk_", "xai-", "hf_", "r8_", "xox", "xapp-", "AKIA", "ASIA", "AIza", "ya29.", "SG.", "npm_", "pypi-",
+    "_v1_", "shp", "AGE-SECRET", "sq0", "pplx-",
 )  # fmt: skip
 _PEM_END = r"-----END[ ](?:[A-Z0-9]{1,20}[ ]){0,4}PRIVATE[ ]KEY(?:[ ]BLOCK)?-----"
 _PEM = rf"{_PEM_END.replace('END', 'BEGIN')}(?:[^-]|-(?!----))*+(?:{_PEM_END})?"
@@ -250,6 +250,15 @@ def _named(match: re.Match[str]) -> tuple[int, int] | None:
     return match.span("b") if match["b"] is not None else _no_plain_word(match)
 
 
+_MARKS = ("-", "_", "AKIA", "ASIA", "AIza", "ya29.", "SG.", "xox", "sq0", "shp")
+_marked, _signed = _holds(*_MARKS), _holds(*_KEY_SIGNS)
+
+
+def _may_hold_keys(text: str) -> bool:
+    """Most texts have none of a few signs, which saves looking for all of them."""
+    return _marked(text) and _signed(text)
+
+
 def _names(text: str) -> bool:
     folded = text.lower()
     return any(name in folded for name in _NAMES)
@@ -258,8 +267,8 @@ def _names(text: str) -> bool:
 _LOOKS: tuple[_Look, ...] = (
     _look("pem", _PEM, may_hold=_holds("-----BEGIN")),
     _look("jwt", rf"(?<!{_B64})eyJ{_B64}{{8,}}+\.{_B64}{{4,}}+(?:\.{_B64}++){{0,3}}", may_hold=_holds("eyJ")),
-    _look("key", _KEY, may_hold=_holds(*_KEY_SIGNS)),
-    _look("secret", r"://[^\s/:@]{0,100}:(?P<v>[^\s/@]{1,200})@", may_hold=_holds("://"), span=_value),
+    _look("key", _KEY, may_hold=_may_hold_keys),
+    _look("secret", r"://[^\s/:@\[\]]{0,100}:(?P<v>[^\s/@\[\]]{1,200})@", may_hold=_holds("://"), span=_value),
     _look("secret", _NAMED, may_hold=_names, span=_named),
     _look("email", r"(?<![\w.%+'-])[\w.%+'-]++@(?:[\w-]++\.){1,10}[^\W\d_]{2,24}+(?![\w@])", may_hold=_holds("@"),
           norm=str.lower),

@@ -22,6 +22,8 @@ from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID, Wo
 
 from surefoot.core.errors import BudgetExhausted, Conflict, Forbidden, Invalid, NotFound, SurefootError, Unavailable
 from surefoot.engine.operate import over, reconcile
+from surefoot.engine.repo.open import ready, unfinished
+from surefoot.engine.repo.tick import repo_tick
 from surefoot.engine.sentinel import sentinel
 from surefoot.engine.shadow import shadow
 from surefoot.engine.tick import next_number, tick
@@ -146,6 +148,14 @@ async def _sentinel(agent: str, window: str) -> dict[str, Any]:
         return {"error": {"code": error.code, "message": error.message, "hint": error.hint}}
 
 
+@DBOS.workflow(name="surefoot.repo_tick")
+async def _repo_tick(folder: str, name: str, number: int) -> dict[str, Any]:
+    try:
+        return await repo_tick(_ports(), folder, name, number, run=_step)
+    except SurefootError as error:
+        return {"error": {"code": error.code, "message": error.message, "hint": error.hint}}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pending:
     """A workflow that has not ended."""
@@ -233,6 +243,20 @@ class Durable:
             handle = await DBOS.start_workflow_async(_tick, agent, number, ask_release)
         return _raised(await handle.get_result(polling_interval_sec=self._poll_s))
 
+    async def repo_tick(self, folder: str, *, scheduled: bool = False) -> dict[str, Any]:
+        """Run the next tick on the repository in a folder to its end and give its report.
+
+        A tick that was killed is finished first. Conflict when it must wait (`scheduled` minds the quiet hours too).
+        """
+        site = self._ports.site_at(folder)
+        await self._finish(await unfinished(self._ports, site, _repo_id))
+        found = await ready(self._ports, site, scheduled=scheduled)
+        if found.wait is not None:
+            raise Conflict(found.wait.sentence, hint=f"wait until {found.wait.until:%Y-%m-%d %H:%M:%S} UTC")
+        with SetWorkflowID(_repo_id(found.name, found.number)):
+            handle = await DBOS.start_workflow_async(_repo_tick, folder, found.name, found.number)
+        return _raised(await handle.get_result(polling_interval_sec=self._poll_s))
+
     async def _finish(self, workflow_id: str) -> None:
         status = await DBOS.get_workflow_status_async(workflow_id)
         if status is not None and status.status in ("PENDING", "ENQUEUED"):
@@ -284,6 +308,10 @@ class Durable:
         """Give the workflows that have not ended."""
         found = await DBOS.list_workflows_async(status=["PENDING", "ENQUEUED"])
         return [Pending(id=w.workflow_id, name=w.name, status=w.status, executor=w.executor_id or "") for w in found]
+
+
+def _repo_id(name: str, number: int) -> str:
+    return f"repo:{name}:{number}"
 
 
 def _running() -> list[asyncio.Task[Any]]:

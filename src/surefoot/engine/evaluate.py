@@ -1,7 +1,9 @@
 """Evaluate: run genomes on the same cases, interleaved, and remember every answer.
 
 An answer is kept under (genome, model, case, repeat), so a killed run goes on where it stopped and nothing is paid
-twice. Before a chunk of calls starts, its worst case is reserved in the ledgers of the tick and of the day.
+twice. Genomes that ask a case in the same words share one answer: what a rule does not apply to, it cannot harm, and
+no luck of the model can make it look so. Before a chunk of calls starts, its worst case is reserved in the ledgers of
+the tick and of the day.
 """
 
 from __future__ import annotations
@@ -38,9 +40,9 @@ Sheet = Mapping[str, Sequence[Run]]
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """One question still to ask."""
+    """One question still to ask, for all genomes that put it in these words."""
 
-    genome: str
+    genomes: tuple[str, ...]
     case: Case
     repeat: int
     question: Question
@@ -53,17 +55,34 @@ async def examine(
     model = ports.model_named(agent.habits.model)
     named = [(genome.digest, genome) for genome in genomes]
     known = await ports.store.read(lambda tx: _known(tx, [name for name, _ in named], model.name, cases))
-    calls = [
-        _Call(name, case, repeat, question(genome, case.input, case.slices, case_id=case.id))
-        for case in cases for repeat in range(repeats) for name, genome in named
-        if (name, case.id, repeat) not in known
-    ]  # fmt: skip
+    calls = [call for case in cases for r in range(repeats) for call in _calls(named, case, r, known)]
     for start in range(0, len(calls), CHUNK):
         known |= await _chunk(ports, agent, model, calls[start : start + CHUNK], scope)
     return [
         {case.id: [known.get((name, case.id, r), Run("", None)) for r in range(repeats)] for case in cases}
         for name, _ in named
     ]
+
+
+def _calls(
+    named: Sequence[tuple[str, Genome]], case: Case, repeat: int, known: dict[tuple[str, str, int], Run]
+) -> list[_Call]:
+    """Give what is to be asked about a case; a genome whose question was answered for another gets that answer."""
+    if all((name, case.id, repeat) in known for name, _ in named):
+        return []
+    asked: dict[tuple[object, ...], tuple[Question, list[str]]] = {}
+    for name, genome in named:
+        one = question(genome, case.input, case.slices, case_id=case.id)
+        asked.setdefault((one.system, *sorted(one.params.items())), (one, []))[1].append(name)
+    calls: list[_Call] = []
+    for one, names in asked.values():
+        answered = [known[name, case.id, repeat] for name in names if (name, case.id, repeat) in known]
+        missing = tuple(dict.fromkeys(name for name in names if (name, case.id, repeat) not in known))
+        if answered:
+            known |= {(name, case.id, repeat): answered[0] for name in missing}
+        else:
+            calls.append(_Call(missing, case, repeat, one))
+    return calls
 
 
 def _known(tx: Tx, genomes: Sequence[str], model: str, cases: Sequence[Case]) -> dict[tuple[str, str, int], Run]:
@@ -78,7 +97,7 @@ def _known(tx: Tx, genomes: Sequence[str], model: str, cases: Sequence[Case]) ->
 async def _chunk(
     ports: Ports, agent: Agent, model: Model, calls: Sequence[_Call], scope: str
 ) -> dict[tuple[str, str, int], Run]:
-    key = digest([[call.genome, call.case.id, call.repeat] for call in calls])[:24]
+    key = digest([[*call.genomes, call.case.id, call.repeat] for call in calls])[:24]
     worst = _sum([model.price(call.question) for call in calls])
     hold = await reserve(ports, agent, scope, key, worst)
     gate = asyncio.Semaphore(agent.habits.concurrency)
@@ -87,13 +106,14 @@ async def _chunk(
 
     def remember(tx: Tx) -> None:  # with what it cost: an answer that is paid for is never asked for again
         settled(tx, hold, _sum([cost for _, cost in runs]))
-        for genome in {call.genome for call, _ in rows}:
+        for genome in {name for call, _ in rows for name in call.genomes}:
             tx.scores.add(genome, model.name, [
-                (call.case.id, call.repeat, run.answer, run.score or 0.0) for call, run in rows if call.genome == genome
+                (call.case.id, call.repeat, run.answer, run.score or 0.0)
+                for call, run in rows if genome in call.genomes
             ])  # fmt: skip
 
     await ports.store.write(remember)
-    return {(call.genome, call.case.id, call.repeat): run for call, run in rows}
+    return {(name, call.case.id, call.repeat): run for call, run in rows for name in call.genomes}
 
 
 async def _run(model: Model, call: _Call, gate: asyncio.Semaphore) -> tuple[Run, Cost]:

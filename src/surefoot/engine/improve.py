@@ -15,6 +15,7 @@ from surefoot.core.arms import LEVER_KINDS, LeverKind, drawn, kind_of
 from surefoot.core.backlog import Gap, Lever
 from surefoot.core.case import Case
 from surefoot.core.digest import digest
+from surefoot.core.edit import Edit
 from surefoot.core.errors import SurefootError
 from surefoot.core.genome import Genome
 from surefoot.core.guardrail import Bounds, Judgement, judge, ngrams
@@ -22,7 +23,9 @@ from surefoot.core.proposal import Brief, Cost, Example, Proposal
 from surefoot.core.similar import nearest
 from surefoot.engine.evaluate import Hold, Sheet, examine, reserve, settled
 from surefoot.engine.halve import halve
+from surefoot.engine.object import objections
 from surefoot.engine.triage import Triage
+from surefoot.engine.worth import values
 from surefoot.ports import Filed, Ports, ProposalState, Tx
 
 OTHERS = 600
@@ -51,6 +54,7 @@ class _Setting:
     held_out: frozenset[str]
     tried: frozenset[str]
     known: Mapping[str, Filed]
+    worths: Mapping[str, float]
 
 
 async def improve(ports: Ports, found: Triage, lever: Lever, *, tick: int, scope: str) -> Written:
@@ -62,8 +66,9 @@ async def improve(ports: Ports, found: Triage, lever: Lever, *, tick: int, scope
     gap = next(gap for gap in found.gaps if gap.key == lever.gap)
     known = await ports.store.read(lambda tx: {filed.id: filed for filed in tx.proposals.all(agent.name)})
     base, held_out, tried = await ports.store.read(lambda tx: _surroundings(tx, agent))
+    worths = await ports.store.read(lambda tx: values(tx, agent.name, found.genome))
     setting = _Setting(ports=ports, found=found, lever=lever, gap=gap, tick=tick, scope=scope, base=base,
-                       held_out=held_out, tried=tried, known=known)  # fmt: skip
+                       held_out=held_out, tried=tried, known=known, worths=worths)  # fmt: skip
     arms = [await _written(setting, number, kinds) for number, kinds in enumerate(_kinds(setting), 1)]
     return await _winner(setting, arms)
 
@@ -92,18 +97,31 @@ async def _written(setting: _Setting, number: int, kinds: tuple[LeverKind, ...])
         if kinds:
             wanted = tuple(edit for edit in proposal.edits if kind_of(edit, found.genome) in kinds)
             proposal = replace(proposal, edits=wanted)
-        judgement = _judged(setting, proposal)
+        judgement = await _judged(setting, proposal)
         mine = Filed(
             id=proposal_id, agent=agent.name, tick=setting.tick, lever=setting.lever.id, on=agent.live,
             proposal=proposal, state="proposed", at=ports.clock(), evidence=_findings(judgement),
         )  # fmt: skip
         filed = await ports.store.write(lambda tx: _on_file(tx, mine, hold))
-    return Written(filed=filed, judgement=_judged(setting, filed.proposal))
+    return Written(filed=filed, judgement=await _judged(setting, filed.proposal))
 
 
-def _judged(setting: _Setting, proposal: Proposal) -> Judgement:
-    return judge(setting.base, setting.found.genome, proposal.edits, setting.found.agent.bounds,
-                 held_out=setting.held_out)  # fmt: skip
+async def _judged(setting: _Setting, proposal: Proposal) -> Judgement:
+    """Judge by the guardrails, then ask the contradiction judge about what they let through."""
+    found = _by_guardrails(setting, proposal.edits)
+    objected = await objections(
+        setting.ports, setting.found.agent, setting.base, found.allowed, scope=setting.scope
+    )  # fmt: skip
+    if not objected:
+        return found
+    gone = [one.edit for one in objected]
+    rest = _by_guardrails(setting, [edit for edit in found.allowed if edit not in gone])
+    return replace(rest, refusals=(*found.refusals, *objected, *rest.refusals))
+
+
+def _by_guardrails(setting: _Setting, edits: Sequence[Edit]) -> Judgement:
+    return judge(setting.base, setting.found.genome, edits, setting.found.agent.bounds,
+                 held_out=setting.held_out, worths=setting.worths)  # fmt: skip
 
 
 async def _winner(setting: _Setting, arms: Sequence[Written]) -> Written:
@@ -168,10 +186,10 @@ async def _brief(ports: Ports, found: Triage, gap: Gap, tried: frozenset[str], s
     lessons = await ports.store.read(lambda tx: tx.lessons.all(agent.name))
     return Brief(
         agent=agent.name, genome=genome, gap=gap.key, title=gap.title,
-        failures=_examples(_chosen(mine, agent.habits.recent), sheet), others=_examples(rest, sheet),
+        failures=_examples(_chosen(mine, agent.habits.recent), sheet, ports), others=_examples(rest, sheet, ports),
         labels=agent.labels, tried=tried, lessons=tuple(lesson.text for lesson in lessons[-10:]),
         max_edits=bounds.edits, rule_room=_room(genome, bounds, "rule"), example_room=_room(genome, bounds, "example"),
-        rule_chars=bounds.rule_chars,
+        rule_chars=bounds.rule_chars, model=agent.habits.model,
     )  # fmt: skip
 
 
@@ -181,8 +199,9 @@ def _chosen(cases: Sequence[Case], recent: int) -> list[Case]:
     return last + [older[at] for at in nearest([c.input for c in last], [c.input for c in older], recent)]
 
 
-def _examples(cases: Sequence[Case], sheet: Sheet) -> tuple[Example, ...]:
-    return tuple(_example(case, _answer(sheet, case)) for case in cases)
+def _examples(cases: Sequence[Case], sheet: Sheet, ports: Ports) -> tuple[Example, ...]:
+    """Give cases as an improver sees them: redacted once more, since an operator's own file was kept as it came."""
+    return tuple(_example(replace(case, input=ports.redact(case.input)), _answer(sheet, case)) for case in cases)
 
 
 def _example(case: Case, predicted: str | None) -> Example:

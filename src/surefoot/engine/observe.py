@@ -24,7 +24,8 @@ async def observe(
             f"the outcome for trace {trace_id} says nothing",
             hint="give the expected answer, a verdict (success, failure, unknown) or a score in [0, 1]",
         )
-    now, expected, feedback = ports.clock(), storable(expected), storable(feedback)
+    # What was answered was redacted before it was kept, so what is compared with it is redacted alike.
+    now, expected, feedback = ports.clock(), ports.redact(storable(expected)), ports.redact(storable(feedback))
 
     def record(tx: Tx) -> Outcome:
         trace = tx.traces.get(trace_id)

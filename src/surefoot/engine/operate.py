@@ -25,6 +25,7 @@ from surefoot.engine.approve import ask
 from surefoot.engine.halt import must_run
 from surefoot.engine.incident import opened, taken_back
 from surefoot.engine.look import Look, evidence_digest, evidence_of, look_at
+from surefoot.engine.suspect import must_be_above_suspicion
 from surefoot.engine.terms import terms_now
 from surefoot.engine.verdict import must_be_judged
 from surefoot.ports import Ports, Tx
@@ -58,6 +59,7 @@ async def start_rollout(
         else:
             tx.versions.move(name, number, "canary", forced_by=forced_by)
         must_be_judged(tx, version, forced_by=forced_by)
+        must_be_above_suspicion(tx, version, forced_by=forced_by)
         terms = settings or terms_now(tx, agent, now, road)
         terms = replace(terms, metrics=tuple(metrics) or terms.metrics)
         rollout = Rollout(

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from surefoot.core.agent import Agent
-from surefoot.core.draft import Accepted, Draft, ReleaseReason, release_reason
+from surefoot.core.divergence import Divergence
+from surefoot.core.draft import PRUNING, Accepted, Draft, ReleaseReason, release_reason
 from surefoot.core.edit import apply_edits
 from surefoot.core.evidence.comparison import comparison
 from surefoot.core.evidence.paired import sign_test_power, tally
@@ -19,6 +20,7 @@ from surefoot.core.genome import Genome
 from surefoot.core.slots import Look, slots_left
 from surefoot.core.version import Version
 from surefoot.engine.evaluate import examine, pairs
+from surefoot.engine.suspect import accuse, suspicion
 from surefoot.engine.verdict import remember
 from surefoot.ports import Ports, Tx
 
@@ -79,14 +81,20 @@ async def release(ports: Ports, agent: Agent, draft: Draft, *, reason: ReleaseRe
             passed = part
         if passed or verdict.reason in UNLOOKED:
             break
-    number, left = await ports.store.write(lambda tx: _ended(tx, ports, agent, draft, passed, verdicts))
+    found = await _suspicion(ports, agent, replace(draft, accepted=passed), scope) if passed else None
+    number, left = await ports.store.write(lambda tx: _ended(tx, ports, agent, draft, passed, verdicts, found))
     return Release(reason=reason, version=number, verdicts=tuple(verdicts), slots_left=left)
 
 
 def _parts(accepted: tuple[Accepted, ...]) -> list[tuple[Accepted, ...]]:
     """The whole draft, then its stronger half (levers are accepted best first, so the first half is the stronger)."""
     half = accepted[: len(accepted) // 2]
-    return [accepted, *([half] if half else [])][: 1 + RETRIES]
+    return [accepted, *([half] if any(part.improver != PRUNING for part in half) else [])][: 1 + RETRIES]
+
+
+async def _suspicion(ports: Ports, agent: Agent, draft: Draft, scope: str) -> Divergence:
+    live, genome = await ports.store.read(lambda tx: _genomes(tx, agent, draft, "draft"))  # its answers are known
+    return await suspicion(ports, agent, live, genome, scope=scope)
 
 
 async def _look(ports: Ports, agent: Agent, draft: Draft, scope: str) -> ReleaseVerdict:
@@ -162,11 +170,14 @@ def _candidate(tx: Tx, ports: Ports, agent: Agent, draft: Draft, verdict: Releas
 
 
 def _ended(
-    tx: Tx, ports: Ports, agent: Agent, draft: Draft, passed: tuple[Accepted, ...], verdicts: Sequence[ReleaseVerdict]
-) -> tuple[int | None, int]:
+    tx: Tx, ports: Ports, agent: Agent, draft: Draft, passed: tuple[Accepted, ...], verdicts: Sequence[ReleaseVerdict],
+    found: Divergence | None,
+) -> tuple[int | None, int]:  # fmt: skip
     """Make a version of what passed, begin a new draft, note on each lever what became of it, count the slots left."""
     now, standing = ports.clock(), tx.drafts.get(agent.name)
     number = _candidate(tx, ports, agent, replace(draft, accepted=passed), verdicts[-1]) if passed else None
+    if number is not None and found is not None:
+        accuse(tx, ports, tx.versions.get(agent.name, number), found)
     looked = verdicts[0].reason not in UNLOOKED
     if looked and standing is not None and standing.revision == draft.revision:
         tx.drafts.swap(Draft(agent=agent.name, on=agent.live, revision=standing.revision))

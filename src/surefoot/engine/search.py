@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from surefoot.core.agent import Agent
+from surefoot.core.backlog import missed_by
 from surefoot.core.case import Case
 from surefoot.core.edit import Edit, apply_edits
 from surefoot.core.errors import SurefootError
@@ -32,12 +33,19 @@ class Trial:
 
 
 async def search(
-    ports: Ports, agent: Agent, genome: Genome, edits: Sequence[Edit], *, gap: str, seed: str, scope: str
-) -> list[Trial]:
-    """Give every trial in the order made; the last accepted one, if any, is the one to keep."""
+    ports: Ports, agent: Agent, genome: Genome, edits: Sequence[Edit], *, gap: str, seed: str, scope: str,
+    texts: frozenset[str] = frozenset(),
+) -> list[Trial]:  # fmt: skip
+    """Give every trial in the order made; the last accepted one, if any, is the one to keep.
+
+    `texts` are the failures of a gap that no missed answer names.
+    """
     cases = await ports.store.read(lambda tx: tx.cases.of(agent.name, ("shown", "hidden", "val")))
-    wanted = gap.partition(":")[2]
-    target = [c for c in cases if c.split == "val" or (c.split == "hidden" and c.expected.strip().lower() == wanted)]
+    wanted = missed_by(gap)
+    target = [
+        c for c in cases
+        if c.split == "val" or (c.split == "hidden" and (c.expected.strip().lower() == wanted or c.input in texts))
+    ]  # fmt: skip
     ids = {case.id for case in target}
     others = [case for case in cases if case.id not in ids]
     trials: list[Trial] = []

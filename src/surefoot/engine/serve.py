@@ -52,7 +52,8 @@ async def serve(
     model = ports.model_named(seat.model)
     answer, problem = await _asked(model, question(seat.genome, text, here))
     trace = Trace(
-        id=trace_id, agent=agent, version=seat.version, unit=unit, input=text, output=storable(answer.text),
+        id=trace_id, agent=agent, version=seat.version, unit=unit, input=ports.redact(text),
+        output=ports.redact(storable(answer.text)),
         finish=answer.finish, at=now, rollout=seat.rollout, arm=seat.arm,
         weight_percent=seat.assignment.weight_percent, epoch=seat.assignment.epoch, source=storable(source),
         slices=here, latency_s=answer.latency_s, cost_usd=answer.cost.usd,
@@ -70,7 +71,7 @@ async def _seated(ports: Ports, agent: str, unit: str) -> Seat:
 
 
 def _known_seat(tx: Tx, agent: str, unit: str) -> Seat | None:
-    draw = _draw(tx, agent)
+    draw = draw_of(tx, agent)
     if draw is None:
         return _incumbent_seat(tx, agent)
     pin = tx.traces.pinned(draw.scope, unit)
@@ -80,7 +81,7 @@ def _known_seat(tx: Tx, agent: str, unit: str) -> Seat | None:
 
 
 def _new_seat(tx: Tx, agent: str, unit: str) -> Seat:
-    draw = _draw(tx, agent)
+    draw = draw_of(tx, agent)
     if draw is None or not draw.share:  # no lots are drawn, so the unit is no part of the rollout yet
         return _incumbent_seat(tx, agent)
     given = assign(draw.view, unit)
@@ -90,7 +91,7 @@ def _new_seat(tx: Tx, agent: str, unit: str) -> Seat:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Draw:
+class Draw:
     """The lots that are drawn now: in a rollout's canary, or in the holdback that follows it."""
 
     rollout: Rollout
@@ -104,7 +105,7 @@ class _Draw:
         return RolloutView(salt=self.salt, weight_percent=self.share, epoch=self.epoch)
 
 
-def _draw(tx: Tx, agent: str) -> _Draw | None:
+def draw_of(tx: Tx, agent: str) -> Draw | None:
     """Give the rollout in progress, else the holdback of the live version, else None.
 
     While the kill switch is on a challenger has no share, and there is no holdback, whenever a reconcile notices.
@@ -112,7 +113,7 @@ def _draw(tx: Tx, agent: str) -> _Draw | None:
     rollout = tx.rollouts.active(agent)
     if rollout is not None:
         share = 0.0 if halted(tx, tx.agents.get(agent)) else rollout.weight_percent
-        return _Draw(rollout=rollout, scope=rollout.id, salt=rollout.salt, share=share, epoch=rollout.epoch)
+        return Draw(rollout=rollout, scope=rollout.id, salt=rollout.salt, share=share, epoch=rollout.epoch)
     held = tx.rollouts.holdback(agent)
     if held is None:
         return None
@@ -120,7 +121,7 @@ def _draw(tx: Tx, agent: str) -> _Draw | None:
     if record.live != held.challenger or halted(tx, record):
         return None
     scope = held.holdback_scope  # another salt than the canary's: units are drawn anew, at one share, in one epoch
-    return _Draw(rollout=held, scope=scope, salt=f"{held.salt}{HOLDBACK}", share=100 - held.holdback_percent, epoch=0)
+    return Draw(rollout=held, scope=scope, salt=f"{held.salt}{HOLDBACK}", share=100 - held.holdback_percent, epoch=0)
 
 
 def _incumbent_seat(tx: Tx, agent: str) -> Seat:
@@ -129,7 +130,7 @@ def _incumbent_seat(tx: Tx, agent: str) -> Seat:
     return Seat(version=version.number, genome=tx.versions.genome(version.genome), model=record.habits.model)
 
 
-def _drawn_seat(tx: Tx, draw: _Draw, unit: str, pin: Pin) -> Seat:
+def _drawn_seat(tx: Tx, draw: Draw, unit: str, pin: Pin) -> Seat:
     rollout = draw.rollout
     seen = Assignment(arm=pin.arm, weight_percent=pin.weight_percent, epoch=pin.epoch)
     serving = assign(draw.view, unit, seen)

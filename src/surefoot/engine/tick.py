@@ -19,6 +19,7 @@ from surefoot.core.errors import Conflict, Forbidden
 from surefoot.core.gate import SearchVerdict
 from surefoot.core.lesson import Lesson
 from surefoot.core.policy import may_tick
+from surefoot.engine.advise import advised, tell
 from surefoot.engine.evaluate import accuracy, examine
 from surefoot.engine.halt import must_run
 from surefoot.engine.improve import Written, improve
@@ -64,8 +65,8 @@ async def tick(
     cycle = _Cycle(ports=ports, name=name, number=number)
     await run("begin", lambda: _begin(cycle))
     report = await run("lever", lambda: _lever(cycle))
-    asked = ask_release or report["outcome"] == "nothing_to_fix"
-    outcome = await run("release", lambda: _release(cycle, asked))
+    idle = report["outcome"] == "nothing_to_fix"
+    outcome = await run("release", lambda: _release(cycle, ask_release, idle))
     return await run("end", lambda: _end(cycle, {**report, **outcome}))
 
 
@@ -117,6 +118,8 @@ async def _lever(cycle: _Cycle) -> dict[str, Any]:
         return {"outcome": "nothing_to_fix", "reason": spare}
     begun = await cycle.ports.store.read(lambda tx: _begun(tx, cycle, found))
     lever = begun or top(found.levers)
+    if begun is None and (done := await _enough(cycle, found)) is not None:
+        return {"outcome": "nothing_to_fix", "reason": done}
     if lever is None:
         return {"outcome": "nothing_to_fix", "reason": "no failure of the last window comes back on the current draft"}
     written = await improve(cycle.ports, found, lever, tick=cycle.number, scope=cycle.scope)
@@ -124,9 +127,24 @@ async def _lever(cycle: _Cycle) -> dict[str, Any]:
         return await _settled(cycle, found, lever, written, [])
     edits = (*written.judgement.allowed, *written.judgement.evictions)
     trials = await search(
-        cycle.ports, found.agent, found.genome, edits, gap=lever.gap, seed=written.filed.id, scope=cycle.scope
+        cycle.ports,
+        found.agent,
+        found.genome,
+        edits,
+        gap=lever.gap,
+        seed=written.filed.id,
+        scope=cycle.scope,
+        texts=found.texts(lever.gap),
     )
     return await _settled(cycle, found, lever, written, trials)
+
+
+async def _enough(cycle: _Cycle, found: Triage) -> str | None:
+    """Say that improving is to stop, where the policy makes that advice an order; None otherwise."""
+    if found.agent.policy.when_done != "stop":
+        return None
+    advice = await cycle.ports.store.read(lambda tx: advised(tx, cycle.ports, cycle.name))
+    return advice.sentence if advice else None
 
 
 def _begun(tx: Tx, cycle: _Cycle, found: Triage) -> Lever | None:
@@ -217,8 +235,11 @@ def _trial(verdict: SearchVerdict, edits: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-async def _release(cycle: _Cycle, ask: bool) -> dict[str, Any]:
-    """Release the draft if it is due, and open a rollout for what passed, as far as policy lets the loop do so."""
+async def _release(cycle: _Cycle, ask: bool, idle: bool) -> dict[str, Any]:
+    """Release the draft if it is due, and open a rollout for what passed, as far as policy lets the loop do so.
+
+    `idle`: there is nothing else to do, which is a reason to release what is meant to be better.
+    """
     agent, draft, _ = await cycle.ports.store.read(lambda tx: standing(tx, cycle.name))
     busy = await cycle.ports.store.read(lambda tx: tx.rollouts.active(cycle.name))
     pending = await cycle.ports.store.read(lambda tx: _pending_candidate(tx, agent))
@@ -226,7 +247,8 @@ async def _release(cycle: _Cycle, ask: bool) -> dict[str, Any]:
         return {"release": None, "rollout": busy.id}
     if pending is not None:
         return await _offered(cycle, agent, pending, {"reason": "resumed", "version": pending})
-    reason = await due(cycle.ports, agent, draft, asked=ask, scope=cycle.scope)
+    asked = ask or (idle and draft.seeks_gain)
+    reason = await due(cycle.ports, agent, draft, asked=asked, scope=cycle.scope)
     if reason in ("not-yet", "empty"):
         return {"release": None, "rollout": None, "draft": len(draft.accepted)}
     result = await release(cycle.ports, agent, draft, reason=reason, scope=cycle.scope)
@@ -265,7 +287,10 @@ async def _end(cycle: _Cycle, report: dict[str, Any]) -> dict[str, Any]:
     def work(tx: Tx) -> dict[str, Any]:
         if (done := tx.marks.get(key)) is not None:
             return dict(done)
-        now, full = cycle.ports.clock(), {"tick": cycle.number, **report}
+        now, advice = cycle.ports.clock(), advised(tx, cycle.ports, cycle.name)
+        full = {"tick": cycle.number, **report, "advice": advice.document() if advice else None}
+        if advice is not None:
+            tell(tx, cycle.ports, cycle.name, advice)
         tx.marks.add(key, full, now)
         tx.audit.append(at=now, actor="loop", action="tick-ended", subject=f"{cycle.name}/tick-{cycle.number}",
                         payload={"outcome": full["outcome"], "rollout": full.get("rollout")})  # fmt: skip

@@ -2,22 +2,26 @@
 
 Labelled traffic is sorted into cases first, by group and hash, before anyone asks who was right. Failures are then
 run again on the draft as it stands: those that are gone close their lever, those that flicker never make a rule
-alone. What is left is limited per source, clustered into gaps, and each gap becomes or updates one lever.
+alone. What is left is limited per source, clustered into gaps, and each gap becomes or updates one lever. What no
+edit can mend (tools that break, answers that are slow, costly or weak) becomes a lever for people on the way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from surefoot.core.agent import Agent
-from surefoot.core.backlog import Failure, Gap, Lever, gaps, hold_reason, nothing_to_fix, quota, sources
+from surefoot.core.backlog import Failure, Gap, Lever, gaps, hold_reason, missed_by, nothing_to_fix, quota, sources
 from surefoot.core.case import Case, Split, case_id, groups, split_of
+from surefoot.core.cluster import clusters, merged
 from surefoot.core.digest import digest
 from surefoot.core.draft import Draft
 from surefoot.core.edit import apply_edits
 from surefoot.core.evidence.comparison import MAX_UNSCORED
 from surefoot.core.genome import Genome
+from surefoot.core.reproduce import Reproduction, reproduction, tallied
+from surefoot.core.suboptimal import suboptimal
 from surefoot.engine.evaluate import examine
 from surefoot.ports import Ports, Tx
 
@@ -26,7 +30,10 @@ BATCH = 5_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Triage:
-    """What triage found: the gaps with their failures and the backlog, or why to hold, or that nothing needs fixing."""
+    """What triage found: the gaps with their failures and the backlog, or why to hold, or that nothing needs fixing.
+
+    `noted` are gaps for people, which no tick takes; `again` says what became of the failures that were run again.
+    """
 
     agent: Agent
     genome: Genome
@@ -35,6 +42,14 @@ class Triage:
     levers: tuple[Lever, ...]
     hold: str = ""
     spare: str = ""
+    noted: tuple[Gap, ...] = ()
+    again: Mapping[Reproduction, int] = field(default_factory=dict[Reproduction, int])
+
+    def texts(self, key: str) -> frozenset[str]:
+        """Give the texts of a gap that no missed answer names, so that its hidden cases can be found."""
+        if missed_by(key):
+            return frozenset()
+        return frozenset(one.input for gap in self.gaps if gap.key == key for one in gap.failures)
 
 
 async def triage(ports: Ports, name: str, *, scope: str = "") -> Triage:
@@ -46,19 +61,40 @@ async def triage(ports: Ports, name: str, *, scope: str = "") -> Triage:
         lambda tx: (tx.outcomes.failures(name, limit=agent.habits.window), tx.outcomes.labelled(name),
                     tx.outcomes.labelled(name, version=agent.live))
     )  # fmt: skip
+    noted = await _noted(ports, agent, failures)
+    found = Triage(agent=agent, genome=genome, draft=draft, gaps=(), levers=(), noted=noted)
     if spare := nothing_to_fix(served.failure, served.success + served.failure, agent.habits.headroom):
-        return Triage(agent=agent, genome=genome, draft=draft, gaps=(), levers=(), spare=spare)
+        return replace(found, spare=spare)
     known = labelled.success + labelled.failure
     hold = hold_reason(len(failures), agent.policy.min_failures) or _source_hold(agent, failures)
     if hold:
-        return Triage(agent=agent, genome=genome, draft=draft, gaps=(), levers=(), hold=hold)
-    lasting, unanswered = await _reproduced(ports, agent, genome, failures, scope)
+        return replace(found, hold=hold)
+    lasting, again, unanswered = await _reproduced(ports, agent, genome, failures, scope)
+    found = replace(found, again=tallied(again))
     if unanswered:
-        return Triage(agent=agent, genome=genome, draft=draft, gaps=(), levers=(), hold=unanswered)
+        return replace(found, hold=unanswered)
     kept = quota(lasting) if agent.policy.min_sources > 1 else lasting
-    found = gaps([*kept, *await _unlearned(ports, agent, genome, draft, kept, scope)], known)
-    levers = await ports.store.write(lambda tx: _backlog(tx, ports, agent, found))
-    return Triage(agent=agent, genome=genome, draft=draft, gaps=found, levers=tuple(levers))
+    wrong = [*kept, *await _unlearned(ports, agent, genome, draft, kept, scope)]
+    gaps_ = clusters(wrong, known, redact=ports.redact)
+    levers = await ports.store.write(lambda tx: _backlog(tx, ports, agent, gaps_))
+    return replace(found, gaps=gaps_, levers=tuple(lever for lever in levers if not lever.for_people))
+
+
+async def _noted(ports: Ports, agent: Agent, failures: Sequence[Failure]) -> tuple[Gap, ...]:
+    """Keep levers for people: tools that break, and answers that nobody called wrong but that are not well done."""
+
+    def work(tx: Tx) -> tuple[tuple[Gap, ...], bool]:
+        version, labelled = tx.versions.get(agent.name, agent.live), tx.outcomes.labelled(agent.name)
+        last, known = agent.habits.window, labelled.success + labelled.failure
+        mine = tx.traces.measured(agent.name, agent.live, last)
+        before = [] if version.parent is None else tx.traces.measured(agent.name, version.parent, last)
+        noted = (*gaps([one for one in failures if one.tool_error], known), *suboptimal(mine, before))
+        return noted, any(lever.for_people for lever in tx.levers.all(agent.name))
+
+    noted, listed = await ports.store.read(work)
+    if noted or listed:
+        await ports.store.write(lambda tx: _backlog(tx, ports, agent, noted, for_people=True))
+    return noted
 
 
 def standing(tx: Tx, name: str) -> tuple[Agent, Draft, Genome]:
@@ -110,25 +146,27 @@ def sort_into_cases(tx: Tx, name: str) -> int:
 
 async def _reproduced(
     ports: Ports, agent: Agent, genome: Genome, failures: Sequence[Failure], scope: str
-) -> tuple[list[Failure], str]:
+) -> tuple[list[Failure], list[Reproduction], str]:
     """Run each failure again on the genome; keep, with its present answer, what still fails every time.
 
-    The second value says why nothing can be told from that: no answer says neither that a failure lasts nor that it
-    is gone.
+    The second value says what became of each, the third why nothing can be told from that: no answer says neither
+    that a failure lasts nor that it is gone. What a broken tool did is not run again: no edit mends it.
     """
-    cases = {_case_of(agent, failure): failure for failure in failures if failure.expected}
+    mendable = [one for one in failures if one.expected and not one.tool_error]
+    cases = {_case_of(agent, failure): failure for failure in merged(mendable, lambda one: _case_of(agent, one))}
     known = {case.id: case for case in await ports.store.read(lambda tx: tx.cases.of(agent.name, ("shown", "hidden")))}
     again = [known[case] for case in cases if case in known]
     (sheet,) = await examine(ports, agent, [genome], again, repeats=agent.habits.repeats, scope=scope)
+    became: list[Reproduction] = [reproduction([run.score for run in sheet[case.id]]) for case in again]
     unanswered = sum(any(run.score is None for run in sheet[case.id]) for case in again)
     if unanswered > MAX_UNSCORED * len(again):
-        return [], f"{agent.habits.model} gave no answer to {unanswered} of {len(again)} failures that were run again"
+        return [], became, f"{agent.habits.model} gave no answer to {unanswered} of {len(again)} failures, run again"
     lasting = [
         replace(cases[case.id], predicted=sheet[case.id][-1].answer.strip().lower())
-        for case in again
-        if all(run.score == 0.0 for run in sheet[case.id])
+        for case, what in zip(again, became, strict=True)
+        if what == "deterministic"
     ]
-    return lasting, ""
+    return lasting, became, ""
 
 
 async def _unlearned(
@@ -160,20 +198,23 @@ def _case_of(agent: Agent, failure: Failure) -> str:
     return case_id(agent.name, failure.input, failure.expected)
 
 
-def _backlog(tx: Tx, ports: Ports, agent: Agent, found: Sequence[Gap]) -> list[Lever]:
-    """Open a lever per gap, refresh those there are, and close those whose gap is gone."""
-    now, known = ports.clock(), {lever.gap: lever for lever in tx.levers.all(agent.name)}
-    levers: list[Lever] = []
+def _backlog(tx: Tx, ports: Ports, agent: Agent, found: Sequence[Gap], *, for_people: bool = False) -> list[Lever]:
+    """Open a lever per gap, refresh those there are, and close those whose gap is gone; of one sort at a time."""
+    known = {lever.gap: lever for lever in tx.levers.all(agent.name) if lever.for_people == for_people}
+    now, levers = ports.clock(), list[Lever]()
     for gap in found:
         lever = known.get(gap.key) or Lever(
             id=f"L-{digest([agent.name, gap.key])[:6]}", agent=agent.name, gap=gap.key, title=gap.title,
             impact=gap.impact, failures=len(gap.failures),
         )  # fmt: skip
-        fresh = replace(lever, title=gap.title, impact=gap.impact, failures=len(gap.failures), state="open")
+        fresh = replace(
+            lever, title=ports.redact(gap.title), impact=gap.impact, failures=len(gap.failures), state="open",
+            severity=gap.severity, trend=gap.trend,
+        )  # fmt: skip
         if fresh != known.get(gap.key):
             tx.levers.put(fresh)
             tx.levers.note(
-                agent.name, lever.id, now, f"{fresh.state}: {gap.title}, {gap.impact:.1%} of labelled traffic"
+                agent.name, lever.id, now, f"{fresh.state}: {fresh.title}, {gap.impact:.1%} of labelled traffic"
             )
         levers.append(fresh)
     for gone in (lever for key, lever in known.items() if key not in {gap.key for gap in found}):

@@ -9,11 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from surefoot.core.errors import NotFound
+from surefoot.core.errors import NotFound, Unavailable
+from surefoot.ports.filed import Filed, ProposalState
 from surefoot.ports.improver import Improver
 from surefoot.ports.model import Answer, Finish, Model, Question
 from surefoot.ports.notifier import Notifier
-from surefoot.ports.store import Filed, ProposalState, Store, Tx, Verdicts
+from surefoot.ports.site import Site
+from surefoot.ports.store import Store, Tx, Verdicts
 
 __all__ = [
     "Answer",
@@ -25,10 +27,19 @@ __all__ = [
     "Ports",
     "ProposalState",
     "Question",
+    "Site",
     "Store",
     "Tx",
     "Verdicts",
 ]
+
+
+def _nowhere(folder: str) -> Site:
+    raise Unavailable(f"nothing here works on the repository {folder}", hint="build the application with app.build")
+
+
+def _as_it_is(text: str) -> str:
+    return text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +47,9 @@ class Ports:
     """Everything an engine verb may use: the store, the clock, fresh ids, and models and improvers by name.
 
     `notifiers` are the channels to people by name; `people_needed` is the least number of people who must approve.
+    `contradiction_judge` names the model that is asked about learned texts (empty = none).
+    `site_at` gives the repository in a folder, with what works on it. `redact`
+    gives a text as it may be stored.
     """
 
     store: Store
@@ -45,6 +59,9 @@ class Ports:
     improvers: Mapping[str, Improver]
     notifiers: Mapping[str, Notifier] = field(default_factory=dict[str, Notifier])
     people_needed: int = 1
+    contradiction_judge: str = ""
+    site_at: Callable[[str], Site] = _nowhere
+    redact: Callable[[str], str] = _as_it_is
 
     def improver_named(self, name: str) -> Improver:
         """Give the improver with this name; NotFound lists those there are."""

@@ -8,9 +8,9 @@ that could race are compare-and-set: they name the revision they were read at an
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from surefoot.core.agent import Agent
 from surefoot.core.approval import Approval
@@ -26,34 +26,20 @@ from surefoot.core.genome import Genome
 from surefoot.core.incident import Incident
 from surefoot.core.lesson import Lesson
 from surefoot.core.notice import Notice, NoticeState
-from surefoot.core.proposal import Cost, Proposal
+from surefoot.core.proposal import Cost
 from surefoot.core.rollout.shadow import Shared, Spoken
 from surefoot.core.rollout.standing import Reconcile, Rollout
 from surefoot.core.score import Outcome
 from surefoot.core.sentinel import Banked
 from surefoot.core.slots import Look
+from surefoot.core.suboptimal import Measured
 from surefoot.core.trace import Arm, Pin, Trace
 from surefoot.core.version import Version, VersionState
 from surefoot.ports.evals import Evals
+from surefoot.ports.filed import Filed
 from surefoot.ports.memory import Memories
 
 T = TypeVar("T")
-ProposalState = Literal["proposed", "refused", "accepted", "rejected", "inconclusive", "outdone"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filed:
-    """A proposal as it is kept: where it came from, what the gate said of it, and the evidence."""
-
-    id: str
-    agent: str
-    tick: int
-    lever: str
-    on: int
-    proposal: Proposal
-    state: ProposalState
-    at: datetime
-    evidence: Mapping[str, object] = field(default_factory=dict[str, object])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +95,10 @@ class Traces(Protocol):
         ...
 
     def cased(self, trace_ids: Iterable[str]) -> None: ...
+    def measured(self, agent: str, version: int, last: int) -> list[Measured]:
+        """A version's last whole answers, newest first, with what was measured and said of each."""
+        ...
+
     def usual(self, agent: str, version: int, last: int) -> Mapping[str, float]:
         """The mean `latency_s` and `cost_usd` of a version's last whole answers."""
         ...

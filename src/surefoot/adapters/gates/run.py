@@ -115,7 +115,7 @@ async def _judged(gate: GateSpec, place: Place, server: Serving | None) -> Found
         evidence += found.evidence
         up = up or found.layers
     return Found(
-        outcome="pass", sentence=f"{gate.name}: {'; '.join(evidence[-3:])}", exit_code=code, evidence=tuple(evidence),
+        outcome="pass", sentence="; ".join(evidence[-3:]), exit_code=code, evidence=tuple(evidence),
         layers=up,
     )  # fmt: skip
 

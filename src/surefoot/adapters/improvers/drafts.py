@@ -2,9 +2,9 @@
 
 The writer sees findings, never failures. It names changes to single blocks, or writes blocks anew: a rewrite is
 compared with the genome, so that only what it adds or changes becomes an edit, and what it forgot stays. Dropped are
-changes that cannot be meant (an unknown block, an unknown slice, no room), were tried before, or repeat the canary.
-An edit of a locked block is kept: refusing it is the guardrail's work, and the refusal on file shows that it was
-tried.
+changes that cannot be meant (an unknown block, an unknown slice, no room), were tried before, repeat the canary, or
+quote a case at length: the writer was shown none, and what a stranger wrote must not become an instruction. An edit of
+a locked block is kept: refusing it is the guardrail's work, and the refusal on file shows that it was tried.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from difflib import SequenceMatcher
 from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from surefoot.adapters.improvers.findings import Finding
+from surefoot.adapters.improvers.findings import Finding, quotes, told_by
 from surefoot.adapters.improvers.naming import new_id
 from surefoot.core.edit import Edit, edits_between
 from surefoot.core.genome import Block, Genome
-from surefoot.core.proposal import Brief
+from surefoot.core.proposal import Brief, Example
+from surefoot.core.rewrite import without_losses
 
 EVIDENCE_CITED = 10
 _LONGEST_TEXT = 8000
@@ -144,18 +144,14 @@ def _rewrites(rewritten: Iterable[Rewritten], genome: Genome) -> tuple[Edit, ...
     """Compare the blocks written anew with the genome; nothing may retire, so what is missing stays."""
     new = {one.id: one.text for one in rewritten}
     return edits_between(genome, Genome(tuple(
-        replace(block, text=_without_losses(block.text, new[block.id])) if block.id in new else block
-        for block in genome.blocks
+        _written_anew(block, new[block.id]) if block.id in new else block for block in genome.blocks
     )))  # fmt: skip
 
 
-def _without_losses(old: str, new: str) -> str:
-    """Give the new text with the lines it lost put back: a rewrite tends to lose what it does not talk about."""
-    before, after = old.splitlines(), new.strip("\n").splitlines()
-    lines: list[str] = []
-    for what, start, end, first, last in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
-        lines += before[start:end] if what == "delete" else after[first:last]
-    return "\n".join(lines)
+def _written_anew(block: Block, text: str) -> Block:
+    whole = without_losses(block.text, text)
+    # Blanks alone are no change: an edit that says nothing new would take the place of one that does.
+    return block if whole.split() == block.text.split() else replace(block, text=whole)
 
 
 class _Pen:
@@ -167,6 +163,9 @@ class _Pen:
         self._slices = slices_of(brief)
         self._taken = {block.id for block in brief.genome.blocks}
         self._room = {"rule": brief.rule_room, "example": brief.example_room}
+        told = told_by((*brief.failures, *brief.others))
+        # What the genome says anyway is no quotation.
+        self._told = told - told_by(Example(case_id="", input=block.text, expected="") for block in brief.genome.blocks)
         self._edits: list[Edit] = []
         self._notes: list[str] = []
 
@@ -199,6 +198,8 @@ class _Pen:
             return self._notes.append("an edit without a text was dropped")
         if edit.fingerprint in self._brief.tried | {known.fingerprint for known in self._edits}:
             return self._notes.append("an edit that was tried before was dropped")
+        if quotes(edit.text, self._told) or quotes(edit.answer, self._told):
+            return self._notes.append("an edit that quotes a case was dropped")
         if kind == "example" and self._brief.labels and edit.answer not in self._brief.labels:
             return self._notes.append("an example with an unknown label was dropped")
         if self._room.get(kind, 1) <= 0 or len(self._edits) >= self._brief.max_edits:

@@ -90,12 +90,12 @@ def marked(text: str) -> str:
 
 def sound(findings: Iterable[Finding], sheet: Sheet, canary: str) -> tuple[list[Finding], int]:
     """Give the findings that may travel on, with real case ids, and how many were dropped."""
-    told = frozenset(run for case in sheet.cases.values() for text in _strangers(case) for run in _runs(text))
+    told = told_by(sheet.cases.values())
     kept: list[Finding] = []
     dropped = 0
     for finding in findings:
         texts = (finding.pattern, finding.cause)
-        if any(canary in text.lower() or smell(text) or told.intersection(_runs(text)) for text in texts):
+        if any(canary in text.lower() or smell(text) or quotes(text, told) for text in texts):
             dropped += 1
             continue
         cases = [sheet.cases[name].case_id for name in dict.fromkeys(finding.cases) if name in sheet.cases]
@@ -103,8 +103,16 @@ def sound(findings: Iterable[Finding], sheet: Sheet, canary: str) -> tuple[list[
     return kept, dropped
 
 
-def _strangers(case: Example) -> tuple[str, ...]:
-    return (case.input, case.feedback, case.predicted or "")
+def told_by(cases: Iterable[Example]) -> frozenset[tuple[str, ...]]:
+    """Give every run of words that strangers said in these cases, as long as a quotation is."""
+    return frozenset(
+        run for case in cases for text in (case.input, case.feedback, case.predicted or "") for run in _runs(text)
+    )
+
+
+def quotes(text: str, told: frozenset[tuple[str, ...]]) -> bool:
+    """Say whether a text repeats what strangers said, word for word and at length."""
+    return not told.isdisjoint(_runs(text))
 
 
 def _runs(text: str) -> frozenset[tuple[str, ...]]:

@@ -36,13 +36,13 @@ def slices_of(trace: Trace, outcome: Outcome) -> list[str]:
 
 def traced(connection: sa.Connection, trace: Trace) -> None:
     """Count a trace, which nobody has judged yet."""
-    connection.execute(_PLUS_VERDICT, [_verdict(trace, "unknown", 1)])
+    connection.execute(PLUS_VERDICT, [_verdict(trace, "unknown", 1)])
 
 
 def judged(connection: sa.Connection, trace: Trace, before: str, after: str) -> None:
     """Count a trace under its new verdict instead of the one before."""
     if before != after:
-        connection.execute(_PLUS_VERDICT, [_verdict(trace, before, -1), _verdict(trace, after, 1)])
+        connection.execute(PLUS_VERDICT, [_verdict(trace, before, -1), _verdict(trace, after, 1)])
 
 
 def verdicts(connection: sa.Connection, agent: str, version: int | None) -> dict[str, int]:
@@ -168,7 +168,7 @@ def _plus(table: sa.Table) -> Any:
     return adding.on_conflict_do_update(index_elements=keys, set_={"n": table.c.n + adding.excluded.n})
 
 
-_PLUS_VERDICT = _plus(tables.verdict_counts)
+PLUS_VERDICT = _plus(tables.verdict_counts)
 _PLUS_UNIT = _plus(tables.unit_counts)
 _PLUS_LABEL = _plus(tables.label_counts)
 _put = insert(tables.unit_labels)

@@ -17,7 +17,7 @@ from surefoot.core.draft import Draft
 from surefoot.core.errors import Conflict, NotFound
 from surefoot.core.lesson import Lesson
 from surefoot.core.slots import Look
-from surefoot.ports.store import Filed
+from surefoot.ports.filed import Filed
 
 
 class SqlLevers:

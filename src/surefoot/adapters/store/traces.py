@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from surefoot.adapters.store import counts, tables
+from surefoot.adapters.store import bulk, counts, tables
 from surefoot.adapters.store.rows import insert_or_keep
 from surefoot.core.backlog import Failure
 from surefoot.core.errors import NotFound
 from surefoot.core.score import Outcome, normal
+from surefoot.core.suboptimal import Measured
+from surefoot.core.symptom import told
 from surefoot.core.trace import Pin, Trace
 from surefoot.ports.store import Verdicts
 
@@ -28,6 +30,11 @@ class SqlTraces:
         """Append a trace."""
         self._connection.execute(sa.insert(tables.traces), _row(trace) | {"cased": False})
         counts.traced(self._connection, trace)
+
+    def add_all(self, traces: Sequence[Trace]) -> None:
+        """Append many traces at once, at the speed of the driver."""
+        if traces:
+            bulk.append(self._connection, traces)
 
     def get(self, trace_id: str) -> Trace:
         """Give a trace; NotFound if nobody recorded it."""
@@ -89,6 +96,18 @@ class SqlTraces:
         row = self._connection.execute(sa.select(sa.func.avg(recent.c.latency_s), sa.func.avg(recent.c.cost_usd))).one()
         return {"latency_s": row[0] or 0.0, "cost_usd": row[1] or 0.0}
 
+    def measured(self, agent: str, version: int, last: int) -> list[Measured]:
+        """Give a version's last whole answers, newest first, with what was measured and said of each."""
+        table = tables.traces
+        said = (_known(name, table.c.id).label(f"o_{name}") for name in ("verdict", "score", "expected"))
+        query = (
+            sa.select(table, *said)
+            .where(table.c.agent == agent, table.c.version == version, table.c.finish == "stop")
+            .order_by(table.c.at.desc(), table.c.id.desc())
+            .limit(last)
+        )
+        return [_measured(row) for row in self._connection.execute(query).mappings()]
+
     def cased(self, trace_ids: Iterable[str]) -> None:
         """Mark traces as sorted into cases."""
         ids = [{"b_id": trace_id} for trace_id in trace_ids]
@@ -131,7 +150,7 @@ class SqlOutcomes:
         later = failures.alias()
         again = sa.exists().where(later.c.trace_id == failures.c.trace_id, later.c.seq > failures.c.seq)
         query = (
-            sa.select(failures)
+            sa.select(failures, *(_known(name, failures.c.trace_id).label(f"o_{name}") for name in _SAID))
             .where(failures.c.agent == agent, _known_verdict(failures.c.trace_id) == "failure", ~again)
             .order_by(failures.c.seq.desc())
             .limit(limit)
@@ -146,10 +165,18 @@ class SqlOutcomes:
 _OUTCOME = ("trace_id", "verdict", "score", "expected", "feedback", "source", "at")
 
 
+_SAID = ("score", "feedback", "source")
+
+
 def _known_verdict(trace_id: sa.ColumnElement[str]) -> sa.ScalarSelect[str]:
-    """The outcome that counts for a trace: the last one that is not unknown; one step down an index."""
+    """The verdict that counts for a trace."""
+    return _known("verdict", trace_id)
+
+
+def _known(name: str, trace_id: sa.ColumnElement[str]) -> sa.ScalarSelect[Any]:
+    """A field of the outcome that counts for a trace: the last one that is not unknown; one step down an index."""
     table = tables.outcomes
-    known = sa.select(table.c.verdict).where(table.c.trace_id == trace_id, table.c.verdict != "unknown")
+    known = sa.select(table.c[name]).where(table.c.trace_id == trace_id, table.c.verdict != "unknown")
     return known.order_by(table.c.seq.desc()).limit(1).scalar_subquery()
 
 
@@ -162,4 +189,18 @@ def _trace(row: sa.RowMapping) -> Trace:
 
 
 def _failure(row: sa.RowMapping) -> Failure:
-    return Failure(id=row["seq"], **{name: row[name] for name in Failure.__slots__ if name != "id"})
+    """Read a failure, with what the outcome that counts says broke."""
+    check, tool_error = told(row["o_source"] or "", row["o_feedback"] or "")
+    return Failure(
+        id=row["seq"], trace_id=row["trace_id"], version=row["version"], input=row["input"],
+        predicted=row["predicted"], expected=row["expected"], source=row["source"], slices=row["slices"],
+        check=check, tool_error=tool_error, score=row["o_score"],
+    )  # fmt: skip
+
+
+def _measured(row: sa.RowMapping) -> Measured:
+    return Measured(
+        trace_id=row["id"], input=row["input"], output=row["output"], source=row["source"],
+        verdict=row["o_verdict"] or "unknown", latency_s=row["latency_s"], cost_usd=row["cost_usd"],
+        score=row["o_score"], expected=row["o_expected"] or "", version=row["version"], slices=row["slices"],
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Small functions of a shop's back office: one module each, no dependencies."""

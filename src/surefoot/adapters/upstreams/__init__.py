@@ -1,0 +1,1 @@
+"""Upstreams: what answers an app's requests behind the gateway, over HTTP or in this process."""

@@ -1,0 +1,313 @@
+"""Completions: one request of an app, from its bytes to the upstream's.
+
+In this order: who asks, what is asked, which version serves, what goes to the upstream, what comes back, and only then
+the record. An answer ends when its trace is kept (or cannot be), so an app never holds an answer of which nobody knows;
+the pieces of a stream pass at once, and only the mark of its end waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+from urllib.parse import parse_qs
+
+import orjson
+from starlette.types import Receive, Scope, Send
+
+from surefoot.core.errors import Invalid, SurefootError
+from surefoot.core.token import must_may
+from surefoot.core.wire import Body, Heard, Protocol, asked, checked, heard, heard_stream, posed, source_of, unit_of
+from surefoot.engine.forward import Letter, TooLate
+from surefoot.engine.jot import Exchange, jot
+from surefoot.engine.route import Routed
+from surefoot.gateway.admission import Guest, admitted
+from surefoot.gateway.answers import (
+    ClientGone,
+    RawHeaders,
+    answer,
+    headers_of,
+    mistake,
+    raw,
+    read_body,
+    refuse,
+)
+from surefoot.gateway.house import House
+from surefoot.gateway.watch import Watch
+from surefoot.ports.upstream import Reply, Unreached, Upstream
+
+PATHS: Mapping[Protocol, str] = {"chat": "/chat/completions", "responses": "/responses"}
+# What an app may say to its upstream beside the body; those of an account only beside its own key.
+_FORWARDED = ("accept", "openai-beta", "idempotency-key", "traceparent", "tracestate", "x-client-request-id")
+_OF_AN_ACCOUNT = ("openai-organization", "openai-project")
+_NOT_OF_THE_VERSION = frozenset({401, 403, 404, 408, 429})
+MOST_HEARD = 8 * 1024 * 1024
+MOST_SLICES = 16
+PATIENCE_S = 2.0
+DONE = b"data: [DONE]"
+
+
+@dataclass(slots=True, kw_only=True)
+class Visit:
+    """One request on its way: everything that the record will need."""
+
+    guest: Guest
+    headers: Mapping[str, str]
+    body: Body
+    agent: str
+    unit: str
+    slices: Mapping[str, str]
+    routed: Routed
+    trace_id: str
+    at: datetime
+    started: float
+    heard: Heard = field(default_factory=Heard)
+    blameless: bool = False
+    cost_usd: float = 0.0
+    recorded: bool = False
+    begun: str = ""
+
+    @property
+    def marks(self) -> RawHeaders:
+        """The headers that say which version answers, and under which id an outcome can be posted."""
+        version = str(self.routed.voice.version).encode()
+        return [(b"x-surefoot-version", version), (b"x-surefoot-trace-id", self.trace_id.encode())]
+
+
+class Completions:
+    """The route of one protocol, as an ASGI application."""
+
+    def __init__(self, house: House, protocol: Protocol) -> None:
+        self._house = house
+        self._protocol: Protocol = protocol
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        tally, started = self._house.tally, time.perf_counter()
+        tally.in_flight += 1
+        status = 499
+        try:
+            status = await self._answered(scope, receive, send, started)
+        except ClientGone:
+            tally.gone += 1
+        except SurefootError as error:
+            status = await refuse(send, error)
+        except Exception as error:
+            status = 500
+            await mistake(send, error)
+            raise
+        finally:
+            tally.in_flight -= 1
+            tally.seconds += time.perf_counter() - started
+            tally.requests[(self._protocol, status)] += 1
+
+    async def _answered(self, scope: Scope, receive: Receive, send: Send, started: float) -> int:
+        headers = headers_of(scope)
+        guest = admitted(headers, self._house.tokens)
+        body = checked(self._protocol, parsed(await read_body(receive, headers, self._house.manners.most_bytes)))
+        visit = await self._seated(scope, guest, headers, body, started)
+        try:
+            return await self._through(visit, receive, send)
+        except Unreached as error:
+            if visit.begun:
+                return await self._broken_off(visit)
+            visit.heard = Heard(finish="error")
+            await self._recorded(visit)
+            return await refuse(send, error, visit.marks)
+
+    async def _broken_off(self, visit: Visit) -> int:
+        """Record a stream that did not come to its end; without an end it breaks off for the app as well."""
+        self._house.forwarding.broke_off(visit.begun)
+        if visit.heard.finish == "stop":
+            visit.heard = replace(visit.heard, finish="truncated")
+        await self._recorded(visit)
+        return 200
+
+    async def _seated(self, scope: Scope, guest: Guest, headers: dict[str, str], body: Body, started: float) -> Visit:
+        """Find the version that serves: the one that sticks to the unit, or the one that is asked for by name."""
+        agent = str(body["model"])
+        must_may(guest.token, "record", agent=agent)
+        unit = unit_of(self._protocol, body, headers, guest.token.name)
+        number = _pinned(scope)
+        if number is not None:
+            must_may(guest.token, "operate", agent=agent)
+            routed = await self._house.routing.version(agent, number)
+        else:
+            routed = await self._house.routing.route(agent, unit)
+        ports = self._house.ports
+        return Visit(
+            guest=guest, headers=headers, body=body, agent=agent, unit=unit, slices=_slices(headers), routed=routed,
+            trace_id=ports.new_id(), at=ports.clock(), started=started,
+        )  # fmt: skip
+
+    async def _through(self, visit: Visit, receive: Receive, send: Send) -> int:
+        """Send it on and its answer back; what a client that goes away had heard is recorded too."""
+        try:
+            async with self._house.watchman.watch(self._until(), receive) as watch:
+                reply, upstream = await self._house.forwarding.forward(
+                    visit.routed.voice.model, self._letter(visit), until=watch.until
+                )
+                try:
+                    if _is_stream(reply):
+                        return await self._streamed(visit, reply, upstream, send, watch)
+                    whole = await self._whole(visit, reply, upstream)
+                finally:
+                    reply.close()
+        except ClientGone:
+            visit.heard, visit.blameless = replace(visit.heard, finish="cancelled"), True
+            await self._recorded(visit)
+            raise
+        await self._recorded(visit)
+        await answer(send, reply.status, whole, [*raw(reply.headers), *visit.marks])
+        return reply.status
+
+    def _letter(self, visit: Visit) -> Letter:
+        voice, render = visit.routed.voice, self._house.manners.render_for(visit.agent)
+        sent = visit.body
+        if render != "none":
+            system = voice.system(visit.slices)
+            sent = posed(self._protocol, visit.body, system=system, params=voice.params, render=render)
+        own_key = visit.guest.authorization
+        passed = _FORWARDED + _OF_AN_ACCOUNT if own_key else _FORWARDED
+        return Letter(
+            path=PATHS[self._protocol], pack=lambda model: orjson.dumps({**sent, "model": model}),
+            authorization=own_key,
+            headers={name: visit.headers[name] for name in passed if name in visit.headers},
+        )  # fmt: skip
+
+    async def _whole(self, visit: Visit, reply: Reply, upstream: Upstream) -> bytes:
+        try:
+            whole = await reply.read()
+        except Unreached:
+            self._house.forwarding.broke_off(upstream.name)
+            raise
+        if reply.status >= 400:
+            visit.heard = Heard(finish="error")
+            visit.blameless = reply.status in _NOT_OF_THE_VERSION
+        else:
+            self._understood(visit, upstream, heard(self._protocol, _lenient(whole)))
+        return whole
+
+    async def _streamed(self, visit: Visit, reply: Reply, upstream: Upstream, send: Send, watch: Watch) -> int:
+        """Pass each piece on as it comes."""
+        visit.begun = upstream.name
+        await send({
+            "type": "http.response.start", "status": reply.status, "headers": [*raw(reply.headers), *visit.marks]
+        })  # fmt: skip
+        told = Told()
+        try:
+            async for piece in reply.pieces():
+                now, end = told.split(piece)
+                if now:
+                    await send({"type": "http.response.body", "body": now, "more_body": True})
+                if end:
+                    self._understood(visit, upstream, heard_stream(self._protocol, events(told.all)))
+                    await self._recorded(visit)
+                    await send({"type": "http.response.body", "body": end, "more_body": True})
+                watch.until = self._until()
+        finally:
+            if not visit.recorded:
+                self._understood(visit, upstream, heard_stream(self._protocol, events(told.all)))
+        await self._recorded(visit)
+        await send({"type": "http.response.body", "body": b""})
+        return reply.status
+
+    def _understood(self, visit: Visit, upstream: Upstream, told: Heard) -> None:
+        visit.heard = told
+        visit.cost_usd = upstream.cost_usd(told.tokens_in, told.tokens_out)
+
+    async def _recorded(self, visit: Visit) -> None:
+        if visit.recorded:
+            return
+        visit.recorded = True
+        until = asyncio.get_running_loop().time() + PATIENCE_S
+        try:
+            async with self._house.watchman.watch(until):
+                done: str = await self._jotted(visit)
+        except TooLate:
+            done = "late"
+        self._house.tally.records[done] += 1
+        self._house.tally.finishes[visit.heard.finish] += 1
+
+    async def _jotted(self, visit: Visit) -> str:
+        return await jot(self._house.recorder, Exchange(
+            trace_id=visit.trace_id, agent=visit.agent, unit=visit.unit, routed=visit.routed,
+            asked=asked(self._protocol, visit.body), heard=visit.heard, at=visit.at,
+            latency_s=time.perf_counter() - visit.started, source=source_of(visit.body, visit.headers),
+            slices=visit.slices, cost_usd=visit.cost_usd, blameless=visit.blameless,
+        ))  # fmt: skip
+
+    def _until(self) -> float:
+        return asyncio.get_running_loop().time() + self._house.manners.deadline_s
+
+
+class Told:
+    """What a stream said so far, up to a bound."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def split(self, piece: bytes) -> tuple[bytes, bytes]:
+        """Note a piece; gives what may pass at once, and the mark of the end if it is in it."""
+        self._size += len(piece)
+        if self._size <= MOST_HEARD:
+            self._pieces.append(piece)
+        at = piece.rfind(DONE)
+        return (piece, b"") if at < 0 else (piece[:at], piece[at:])
+
+    @property
+    def all(self) -> bytes:
+        """Everything that was noted."""
+        return b"".join(self._pieces)
+
+
+def parsed(body: bytes) -> object:
+    """Read JSON; Invalid for what is none, is nested too deeply, or is not UTF-8."""
+    try:
+        return orjson.loads(body)
+    except ValueError as error:
+        raise Invalid(f"the body is no JSON ({str(error)[:80]})", hint="send a JSON object in UTF-8") from None
+
+
+def _lenient(body: bytes) -> object:
+    try:
+        return orjson.loads(body)
+    except ValueError:
+        return None
+
+
+def events(stream: bytes) -> list[Any]:
+    """Give the JSON documents of a stream of server-sent events, without the mark of its end."""
+    return [_lenient(line[5:]) for line in stream.split(b"\n") if line.startswith(b"data:")]
+
+
+def _is_stream(reply: Reply) -> bool:
+    return any(
+        name.lower() == "content-type" and value.startswith("text/event-stream") for name, value in reply.headers
+    )
+
+
+def _pinned(scope: Scope) -> int | None:
+    """The version that the address asks for: `?version=3` or `?version=v3`."""
+    if not scope["query_string"]:
+        return None
+    asked_for = parse_qs(scope["query_string"].decode("latin-1")).get("version")
+    if not asked_for:
+        return None
+    number = asked_for[0].removeprefix("v")
+    if not (number.isascii() and number.isdigit() and len(number) < 10):
+        raise Invalid("version is no number", hint="?version=3; surefoot versions AGENT lists them")
+    return int(number)
+
+
+def _slices(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """The slices that the app names: `X-Surefoot-Slices: tenant=acme, plan=free`."""
+    told = headers.get("x-surefoot-slices")
+    if not told:
+        return {}
+    pairs = [pair.partition("=") for pair in told.split(",")[:MOST_SLICES]]
+    return {name.strip(): value.strip() for name, sign, value in pairs if sign and name.strip() and value.strip()}

@@ -1,0 +1,6 @@
+"""Lets the scenarios import what `tests/repo` plants and scripts."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "repo"))
