@@ -1,6 +1,6 @@
 """Group commit: one thread per process writes what is waiting in one transaction, then says so to everyone in it.
 
-A lone entry starts a transaction at once. While there are several at a time the writer lingers for two milliseconds
+A lone entry starts a transaction at once. While there are many at a time the writer lingers for two milliseconds
 before the next, since a commit of ten costs hardly more than a commit of one. Traces of a batch go in one statement.
 An entry that the database refuses must not take the others with it, so such a batch is taken back and done again one by
 one; when the store itself is away all of them are told. The queue is bounded: what does not fit is refused at once.
@@ -31,7 +31,7 @@ from surefoot.ports.store import Tx
 
 T = TypeVar("T")
 BATCH = 512
-SEVERAL = 3
+SEVERAL = 8
 LINGER_S = 0.002
 
 
