@@ -31,8 +31,9 @@ def store(tmp_path: Path, empty_store: Path) -> Iterator[SqlStore]:
 
 def trace(number: int, **more: Any) -> Trace:
     given: dict[str, Any] = {
-        "id": f"t{number}", "agent": "a", "version": 1 + number % 2, "unit": f"u{number}", "input": "größe", "output": "",
-        "finish": "stop", "at": AT + timedelta(microseconds=number), "slices": {"tenant": "ä"}, "latency_s": 0.5,
+        "id": f"t{number}", "agent": "a", "version": 1 + number % 2, "unit": f"u{number}", "input": "größe",
+        "output": "", "finish": "stop", "at": AT + timedelta(microseconds=number), "slices": {"tenant": "ä"},
+        "latency_s": 0.5,
     }  # fmt: skip
     return Trace(**{**given, **more})
 

@@ -44,7 +44,7 @@ def test_nothing_to_do_shows_the_help_and_is_a_usage_error(shell):
         (("agnets",), "did you mean 'agents'?"),
         (("rollout", "strat"), "did you mean 'start'?"),
         (("agents", "--jsno"), "--jsno"),
-        (("tick",), "missing argument 'agent'"),
+        (("tick",), "this needs an agent's name"),
         (("init", "x", "--autonomy", "wild"), "wild"),
     ],
 )

@@ -138,7 +138,10 @@ def one_agent(words: list[str]) -> str:
     from surefoot.core.errors import Invalid
 
     if len(words) != 1:
-        raise Invalid("this needs one agent's name", hint="name an agent, or add --repo for the repository here")
+        raise Invalid(
+            "this needs one agent's name",
+            hint="name an agent, or add --repo for the repository here; --help shows how it is used",
+        )
     return words[0]
 
 

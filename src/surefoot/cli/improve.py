@@ -140,7 +140,10 @@ def named_agent(name: str) -> str:
     from surefoot.core.errors import Invalid
 
     if not name:
-        raise Invalid("this needs an agent's name", hint="name an agent, or add --repo for the repository here")
+        raise Invalid(
+            "this needs an agent's name",
+            hint="name an agent, or add --repo for the repository here; --help shows how it is used",
+        )
     return name
 
 

@@ -7,6 +7,7 @@ count instead; nothing is asked for this.
 from __future__ import annotations
 
 from surefoot.core.agent import Agent
+from surefoot.core.errors import NotFound
 from surefoot.core.guardrail import drift
 from surefoot.core.saturation import Advice, Progress, advice
 from surefoot.engine.notify import announce
@@ -53,7 +54,11 @@ def _judged(tx: Tx, ports: Ports, agent: Agent) -> tuple[int, int]:
         return served.failure, judged
     val = [case.id for case in tx.cases.of(agent.name, ("val",))]
     genome = tx.versions.get(agent.name, agent.live).genome
-    known = tx.scores.known(genome, ports.model_named(agent.habits.model).name, val)
+    try:
+        model = ports.model_named(agent.habits.model)
+    except NotFound:  # whoever only looks at the agent may lack the settings of its model
+        return served.failure, judged
+    known = tx.scores.known(genome, model.name, val)
     first = [score for (_, repeat), (_, score) in known.items() if repeat == 0]
     return sum(score < 1 for score in first), len(first)
 

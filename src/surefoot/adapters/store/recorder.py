@@ -31,7 +31,7 @@ from surefoot.ports.store import Tx
 
 T = TypeVar("T")
 BATCH = 512
-SEVERAL = 8
+SEVERAL = 4
 LINGER_S = 0.002
 
 
