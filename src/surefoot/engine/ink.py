@@ -41,6 +41,7 @@ class Ink:
         self._group, self._more, self._free = _Group(), asyncio.Event(), asyncio.Event()
         self._spent, self._closing, self._task = spent, False, None
         self._problem: BaseException | None = None
+        self._writing = False
         self.cancelled = False
 
     async def __aenter__(self) -> Ink:
@@ -86,6 +87,17 @@ class Ink:
             self._free.clear()
             await self._free.wait()
 
+    @property
+    def idle(self) -> bool:
+        """Whether all that was written down is durable."""
+        return not self._group.size and not self._writing
+
+    async def written(self) -> None:
+        """Wait until the next group is durable."""
+        if not self.idle and self._problem is None:
+            self._free.clear()
+            await self._free.wait()
+
     async def _write(self) -> None:
         try:
             while not (self._closing and not self._group.size):
@@ -103,6 +115,7 @@ class Ink:
         except TimeoutError:
             pass
         group, self._group = self._group, _Group()
+        self._writing = group.size > 0
         self._more.clear()
         if self._closing:
             self._more.set()
@@ -112,6 +125,7 @@ class Ink:
             self._progress(self._spent)
         else:
             state = await self._ports.store.read(lambda tx: tx.evals.state(self._run))
+        self._writing = False
         self.cancelled = self.cancelled or state == "cancelling"
         self._free.set()
 

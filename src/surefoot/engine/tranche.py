@@ -96,6 +96,9 @@ class Trials:
             try:
                 held = await self._purse.reserve(f"{block[0].case.id}/{block[0].epoch}", worst)
             except BudgetExhausted as problem:
+                if not self._ink.idle:  # what is done already may free some of what was set aside for it
+                    await self._ink.written()
+                    continue
                 size //= 2
                 if not size:
                     self.why = problem.message
