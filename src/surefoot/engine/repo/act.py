@@ -63,6 +63,9 @@ async def act(
     lever = top_open(found.backlog, without=taken)
     if lever is None:
         return {"lever": "", "outcome": "no_change", "detail": "no lever is open"}
+    key = f"{found.settings.name}/tick/{turn.number}/{turn.name}/acted"
+    if (done := await ports.store.read(lambda tx: tx.marks.get(key))) is not None:
+        return dict(done)
     hold = await _reserved(ports, found, turn)
     try:
         delivery, patch = await _worked(site, found, standing, lever, turn, resumed_after)
@@ -70,13 +73,20 @@ async def act(
         delivery = Delivery(status="error", summary=f"{problem.message} ({problem.hint})")
         patch = Patch(change=Change(base=standing.base))
     spent = Cost(calls=1, tokens=delivery.tokens or 0, usd=_usd(found, delivery))
-    await ports.store.write(lambda tx: _settled(tx, hold, spent))
     told = answer(delivery.summary)
     facts = _facts(lever, delivery, patch, told, spent)
     outcome, what, detail = await _judged(site, found, lever, standing, turn, delivery, patch, told)
     if outcome is not None:
-        return {**facts, "outcome": outcome, "what": what, "detail": one_line(detail, 300), "draft": None}
-    return {**facts, "outcome": None, "what": "", "detail": "", "draft": what}
+        facts |= {"outcome": outcome, "what": what, "detail": one_line(detail, 300), "draft": None}
+    else:
+        facts |= {"outcome": None, "what": "", "detail": "", "draft": what}
+
+    def settle(tx: Tx) -> None:  # with what came of it: work that is paid for is never asked for again
+        _settled(tx, hold, spent)
+        tx.marks.add(key, facts, ports.clock())
+
+    await ports.store.write(settle)
+    return facts
 
 
 async def _worked(
