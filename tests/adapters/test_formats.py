@@ -332,7 +332,8 @@ def test_junit_holds_any_text(text):
     report = a_report(compare=False)
     noted = tuple(replace(one, note=text) for one in report.verdicts)
     found = results(report.suite.cases, noted)
-    ET.fromstring(report_text(replace(report, verdicts=noted, results=found), "junit").encode("utf-8", "surrogatepass"))
+    text = report_text(replace(report, verdicts=noted, results=found), "junit").encode("utf-8", "surrogatepass")
+    assert len(list(ET.fromstring(text).iter("testcase"))) == 4
 
 
 def test_the_comment_shows_regressions_first_and_nothing_in_it_acts():

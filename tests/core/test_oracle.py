@@ -17,7 +17,7 @@ def holds(check: Check, answer: str) -> bool:
     """What the check says; expressions as the outside world searches them."""
     if check.kind == "regex":
         flags = regex.IGNORECASE if check.params.get("ignore_case") else 0
-        return (regex.search(str(check.value), answer, flags) is not None) != check.negated
+        return (regex.search(str(check.value), answer, flags, timeout=2) is not None) != check.negated
     return finding(check, None, Observed(output=answer)).state == "passed"
 
 
@@ -62,6 +62,7 @@ def test_what_holds_for_every_answer_is_asked_for_once() -> None:
 
 def test_expressions_of_the_oracle_are_quick_on_hostile_answers() -> None:
     text = "Answer in at most 50 words. Use at most 10 sentences. Answer with at most 9 lines."
-    for check in standing_demands(clauses(text)):
-        for answer in ("a " * 20_000, "a. " * 20_000, "." * 20_000, "\n" * 20_000, "a" * 50_000):
-            holds(check, answer)
+    words, sentences, lines = standing_demands(clauses(text))
+    for answer in ("a " * 20_000, "a. " * 20_000, "." * 20_000, "\n" * 20_000, "a" * 50_000):  # each has two seconds
+        told = [holds(check, answer) for check in (words, sentences, lines)]
+        assert answer[:1] != "a" or told == [len(answer.split()) < 51, answer.count(".") < 11, True]

@@ -226,6 +226,13 @@ async def test_money_is_set_aside_at_its_worst_and_settled_at_what_it_was(app):
     assert ledger.settled.usd == pytest.approx(0.10)
 
 
+async def test_money_that_is_only_set_aside_for_what_is_under_way_is_waited_for(app):
+    subject = Subject(wait_s=0.02)
+    run = await ran(app, a_suite(10), subject, Terms(concurrency=4, budget=Budget(usd=0.115)))
+    assert (run.state, len(subject.asked)) == ("done", 10)
+    assert subject.most > 1
+
+
 async def test_what_a_broken_off_call_may_have_cost_stays_spent(app):
     subject = Subject(wait_s=30)
     terms = Terms(concurrency=4, budget=Budget(calls=100))
@@ -407,19 +414,28 @@ async def test_a_provider_is_shared_fairly_by_runs_of_all_sizes(app):
 
 
 async def test_leaving_the_turnstile_while_waiting_loses_no_place(app):
-    turnstile = exams(app, limits={"here": 1}).turnstile
+    turnstile, inside, through = exams(app, limits={"here": 1}).turnstile, set(), []
 
     async def pass_through(run: str) -> None:
         async with turnstile.seat("here", run):
-            await asyncio.sleep(0.001)
+            assert not inside
+            inside.add(run)
+            try:
+                await asyncio.sleep(0.001)
+                through.append(run)
+            finally:
+                inside.remove(run)
 
     rng = random.Random(3)
     tasks = [asyncio.create_task(pass_through(f"r{n % 3}")) for n in range(60)]
     for task in rng.sample(tasks, 30):
         await asyncio.sleep(0.0005)
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    ends = await asyncio.gather(*tasks, return_exceptions=True)
     await asyncio.wait_for(pass_through("last"), 1)
+    assert not [end for end in ends if isinstance(end, Exception)]
+    assert (len(through) - 1, through[-1]) == (sum(end is None for end in ends), "last")
+    assert len(through) > 30
 
 
 async def test_a_trace_becomes_a_draft_that_no_run_takes(house):

@@ -47,8 +47,10 @@ async def test_a_rollout_that_a_person_forces_is_no_part_of_the_ledger(house):
     await house.agent(habits=replace(HABITS, rollout=LEDGER))
     await house.rollout(forced_by="bob")
     await rollback(house.ports, NAME, by="bob")
-    await tried(house, 1)
+    assert (await tried(house, 1)).settings.win_at == 2 * EAGER.win_threshold
     await tried(house, 2)
+    with pytest.raises(Conflict, match="2 were declared"):
+        await tried(house, 3)
 
 
 async def test_a_slower_challenger_that_is_right_more_often_is_held_and_the_metric_named(house):

@@ -125,7 +125,22 @@ def test_a_call_that_fails_is_unknown_and_counted():
 
     found = optimised(task, evaluate=evaluate)
     assert found.released
+    assert found.failed_calls == found.calls // 7
     assert task.truth(found.prompt) > task.truth(task.start) + 0.3
+
+
+def test_rewrites_that_fail_now_and_then_are_counted():
+    task, asked = Planted(1), []
+
+    def rewrite(prompt, failures):
+        asked.append(1)
+        if len(asked) % 3 == 0:
+            raise TimeoutError("no answer")
+        return task.rewrite(prompt, failures)
+
+    found = optimised(task, rewrite=rewrite)
+    assert (found.rewrites, found.failed_rewrites) == (len(asked), len(asked) // 3)
+    assert found.failed_rewrites
 
 
 def test_what_keeps_failing_is_told_at_once():

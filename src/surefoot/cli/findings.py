@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +15,7 @@ from surefoot.cli.desk import Desk, command
 if TYPE_CHECKING:
     from surefoot.cli.screen import Screen
     from surefoot.core.agent import Agent
+    from surefoot.core.backlog import Lever
     from surefoot.core.lesson import Lesson
     from surefoot.ports import Ports, Tx
 
@@ -109,28 +112,29 @@ async def levers(
         )
     ranked = sorted(found, key=lambda pair: (pair[0].state != "open", -pair[0].worth, pair[0].gap))
 
-    def page(screen: Screen) -> None:
-        from surefoot.cli.screen import percent, short, when
-
-        if not ranked:
-            screen.note("no lever yet: surefoot tick looks for them once there are enough failures")
-            return
-        screen.table(("lever", "state", "worth", "failures", "tries", "gap"), (
-            (one.id, one.state, percent(one.worth), one.failures, one.tries, short(one.title, 100)) for one, _ in ranked
-        ), wide="gap")  # fmt: skip
-        for one, entries in ranked:
-            if entries:
-                screen.line()
-                screen.title(one.id)
-            for at, text in entries:
-                screen.line(f"{when(at)}  {text}")
-
     desk.give({"agent": agent, "levers": [
         {"id": one.id, "gap": one.gap, "title": one.title, "state": one.state, "impact": one.impact, "worth": one.worth,
          "failures": one.failures, "tries": one.tries, "note": one.note,
          "log": [{"at": at, "text": text} for at, text in entries]}
         for one, entries in ranked
-    ]}, page)  # fmt: skip
+    ]}, lambda screen: _levers_page(screen, ranked))  # fmt: skip
+
+
+def _levers_page(screen: Screen, ranked: Sequence[tuple[Lever, Sequence[tuple[datetime, str]]]]) -> None:
+    from surefoot.cli.screen import percent, short, when
+
+    if not ranked:
+        screen.note("no lever yet: surefoot tick looks for them once there are enough failures")
+        return
+    screen.table(("lever", "state", "worth", "failures", "tries", "gap"), (
+        (one.id, one.state, percent(one.worth), one.failures, one.tries, short(one.title, 100)) for one, _ in ranked
+    ), wide="gap")  # fmt: skip
+    for one, entries in ranked:
+        if entries:
+            screen.line()
+            screen.title(one.id)
+        for at, text in entries:
+            screen.line(f"{when(at)}  {text}")
 
 
 def one_agent(words: list[str]) -> str:

@@ -53,10 +53,12 @@ class Trials:
     ) -> None:  # fmt: skip
         self._rest: Iterator[Trial] = iter(trials)
         self._ready: deque[Trial] = deque()
+        self._unpaid: list[Trial] = []
         self._subject, self._purse, self._ink = subject, purse, ink
         self._choose, self._lock = choose, asyncio.Lock()
         self._size = max(at_once, SHARED_BLOCK) if choose else at_once
         self._open: set[Tranche] = set()
+        self._settled = asyncio.Event()
         self.why = ""
 
     async def next(self) -> Trial | None:
@@ -68,52 +70,61 @@ class Trials:
         return self._ready.popleft() if self._ready else None
 
     async def _fetch(self) -> None:
-        block = await self._block()
-        if not self._purse.bounded:
-            self._ready += block
-            return
-        for trial in block:
-            trial.worst = self._subject.price(trial.case, trial.epoch)
-        while block:
-            size = await self._reserved(block)
-            if not size:
-                return
-            self._ready += block[:size]
-            block = block[size:]
+        """Get the next trials ready; those that there is no money for yet wait until others are done."""
+        if not self._unpaid:
+            self._unpaid = await self._block()
+        size = len(self._unpaid)
+        if self._purse.bounded and size:
+            size = await self._reserved(self._unpaid)
+        self._ready += self._unpaid[:size]
+        self._unpaid = self._unpaid[size:]
 
     async def _block(self) -> list[Trial]:
         """Give the next trials that are ours; nothing when there are no more."""
         while block := list(islice(self._rest, self._size)):
             if mine := await self._choose(block) if self._choose else block:
+                for trial in mine if self._purse.bounded else ():
+                    trial.worst = self._subject.price(trial.case, trial.epoch)
                 return mine
         return []
 
     async def _reserved(self, block: list[Trial]) -> int:
         """Reserve for as much of the beginning of a block as there is money for; gives how much that is."""
         size = len(block)
-        while size:
+        while True:
             worst = _sum(trial.worst for trial in block[:size])
             try:
                 held = await self._purse.reserve(f"{block[0].case.id}/{block[0].epoch}", worst)
+                break
             except BudgetExhausted as problem:
-                if not self._ink.idle:  # what is done already may free some of what was set aside for it
-                    await self._ink.written()
-                    continue
-                size //= 2
-                if not size:
-                    self.why = problem.message
-                continue
-            tranche = Tranche(held, size)
-            self._open.add(tranche)
-            for trial in block[:size]:
-                trial.tranche = tranche
-            return size
-        return 0
+                if size > 1:
+                    size //= 2
+                elif await self._freed():
+                    size = len(block)
+                else:
+                    self.why = self.why or problem.message
+                    return 0
+        tranche = Tranche(held, size)
+        self._open.add(tranche)
+        for trial in block[:size]:
+            trial.tranche = tranche
+        return size
+
+    async def _freed(self) -> bool:
+        """Wait for what is under way, which may free some of what was set aside for it; False if nothing can come."""
+        if self._open and not self.why:
+            self._settled.clear()
+            await self._settled.wait()
+        elif self._ink.idle:
+            return False
+        await self._ink.written()
+        return not self.why
 
     def stop(self, why: str) -> None:
         """Hand out no more, because of this; what is under way goes on."""
         self.why = why
         self._ready.clear()
+        self._settled.set()
 
     def started(self, trial: Trial) -> None:
         """Note that a trial's worst case may be spent from now on."""
@@ -140,6 +151,7 @@ class Trials:
     def _settle(self, tranche: Tranche) -> None:
         self._open.discard(tranche)
         self._ink.bill(tranche.held, tranche.actual)
+        self._settled.set()
 
 
 def _sum(costs: Iterable[Cost | None]) -> Cost:

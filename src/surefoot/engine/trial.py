@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from surefoot.core.budget import Cost
 from surefoot.core.digest import digest
 from surefoot.core.errors import BudgetExhausted
 from surefoot.core.exam.observed import Observed, Taken
@@ -65,12 +66,15 @@ class Desk:
         case, epoch = trial.case, trial.epoch
         if not case.scorers:
             self.ink.verdict(unchecked(case, epoch))
+            self.trials.ended(trial, Cost())
             return
         observed = self.known.get((case.id, epoch))
         if observed is None:
             self.trials.started(trial)
             observed = await self._answered(case, epoch)
             self.trials.ended(trial, observed.cost)
+        else:
+            self.trials.ended(trial, Cost())
         await self._graded(case, epoch, observed)
 
     async def _graded(self, case: SuiteCase, epoch: int, observed: Observed) -> None:

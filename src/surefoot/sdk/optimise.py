@@ -31,7 +31,7 @@ class Optimised:
 
     `draft` is the best that was found, released or not, `learned` what it consists of. `verdict` is the look at the
     sealed cases, None where nothing was found that deserved one. `calls` are evaluations, `rewrites` calls of
-    `rewrite`; `sentence` says in words what happened.
+    `rewrite`; of those `failed_calls` and `failed_rewrites` raised. `sentence` says in words what happened.
     """
 
     prompt: str
@@ -45,6 +45,8 @@ class Optimised:
     rewrites: int
     rounds: int
     sealed_runs: int
+    failed_calls: int = 0
+    failed_rewrites: int = 0
 
 
 def optimise(
@@ -146,4 +148,5 @@ def _optimised(search: Search, prompt: str, verdict: ReleaseVerdict | None, runs
         prompt=draft if released else prompt, released=released, draft=draft, sentence=sentence, verdict=verdict,
         learned=tuple(search.learned), refused=tuple(search.refused), calls=search.trials.calls,
         rewrites=search.rewrites, rounds=search.rounds, sealed_runs=runs,
+        failed_calls=search.trials.failed, failed_rewrites=search.failed,
     )  # fmt: skip

@@ -87,7 +87,7 @@ def _home(home: object) -> dict[str, object]:
 
 def _rows(rows: Rows, side: str) -> Iterator[tuple[str, Mapping[str, object]]]:
     if isinstance(rows, str | Path):
-        yield from _lines(Path(rows))
+        yield from rows_in(Path(rows))
         return
     for number, row in enumerate(rows, start=1):
         if not isinstance(cast("object", row), Mapping):
@@ -95,7 +95,8 @@ def _rows(rows: Rows, side: str) -> Iterator[tuple[str, Mapping[str, object]]]:
         yield f"{side}, row {number}", row
 
 
-def _lines(path: Path) -> Iterator[tuple[str, Mapping[str, object]]]:
+def rows_in(path: Path) -> Iterator[tuple[str, Mapping[str, object]]]:
+    """Give each JSON object of a file of lines (or .gz) with its place; Invalid, or Unavailable for the file."""
     opened = gzip.open if path.suffix == ".gz" else open
     try:
         with opened(path, "rt", encoding="utf-8-sig") as lines:

@@ -71,6 +71,7 @@ class Search:
     held_out: frozenset[str]
     most_rewrites: int
     rewrites: int = 0
+    failed: int = 0
     rounds: int = 0
     why: str = ""
     learned: list[Learned] = field(default_factory=list[Learned])
@@ -176,6 +177,7 @@ class Search:
             text = cast("object", await answer if inspect.isawaitable(answer) else answer)
         except Exception as problem:
             self._mute += 1
+            self.failed += 1
             if self._mute >= HOPELESS:
                 raise Unavailable(
                     f"{HOPELESS} rewrites in a row failed, the last with {type(problem).__name__}: {problem}",

@@ -33,7 +33,7 @@ class Trials:
         self._seen: defaultdict[str, defaultdict[str, list[Sighting]]] = defaultdict(lambda: defaultdict(list))
         self._register, self._seat = Register(), asyncio.Semaphore(concurrency)
         self._mute = 0
-        self.limit, self.calls = limit, 0
+        self.limit, self.calls, self.failed = limit, 0, 0
 
     def seen(self, prompt: str, cases: Iterable[str]) -> dict[str, Sequence[Sighting]]:
         """Give what was seen of a prompt on these cases."""
@@ -74,6 +74,7 @@ class Trials:
                 scored = await answer if inspect.isawaitable(answer) else answer
             except Exception as problem:
                 self._mute += 1
+                self.failed += 1
                 if self._mute >= HOPELESS:
                     raise Unavailable(
                         f"{HOPELESS} evaluations in a row failed, the last with {type(problem).__name__}: {problem}",

@@ -6,17 +6,15 @@ what that variant really did on that case. The decisions are the product's own, 
 
 from __future__ import annotations
 
-import gzip
-import json
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
 
-from surefoot.core.errors import Invalid, NotFound, Unavailable
+from surefoot.core.errors import Invalid, NotFound
 from surefoot.sdk.operator import Preset, operator
+from surefoot.sdk.scores import rows_in
 
 Outcomes = Mapping[str, Mapping[str, bool]]
 _START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -41,40 +39,16 @@ def load_outcomes(path: Path) -> Outcomes:
     Errors: Invalid with the number of the line; Unavailable when the file cannot be read.
     """
     found: dict[str, dict[str, bool]] = {}
-    for number, line in _lines(path):
-        row = _row(path, number, line)
+    for place, row in rows_in(path):
         case, variant, verdict = row.get("case_id"), row.get("variant"), row.get("success", row.get("score"))
         if not isinstance(case, str) or not isinstance(variant, str):
-            raise Invalid(f"{path.name}, line {number}: case_id and variant are missing", hint="both are texts")
+            raise Invalid(f"{place}: case_id and variant are missing", hint="both are texts")
         if not isinstance(verdict, (bool, int, float)):
-            raise Invalid(f"{path.name}, line {number}: no outcome", hint="give success (true, false) or a score")
+            raise Invalid(f"{place}: no outcome", hint="give success (true, false) or a score")
         found.setdefault(variant, {})[case] = verdict >= 0.5
     if not found:
         raise Invalid(f"{path.name} holds no outcome", hint="give one JSON object a line")
     return found
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    opened = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opened(path, "rt", encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield number, line
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise Unavailable(f"{path} cannot be read: {error}", hint="check the name of the file") from error
-
-
-def _row(path: Path, number: int, line: str) -> dict[str, Any]:
-    try:
-        row: object = json.loads(line)
-    except ValueError as error:
-        raise Invalid(
-            f"{path.name}, line {number}: this is not JSON ({error})", hint="one JSON object a line"
-        ) from error
-    if not isinstance(row, dict):
-        raise Invalid(f"{path.name}, line {number}: this is no JSON object", hint="one JSON object a line")
-    return cast("dict[str, Any]", row)
 
 
 def both(outcomes: Outcomes, incumbent: str, challenger: str) -> list[tuple[bool, bool]]:
