@@ -18,8 +18,9 @@ help: ## list everything there is to make
 demo: run-venv ## the whole loop on shipped tickets, offline; ARGS="--yes --seed 7 --json report.json"
 	@$(bin)/surefoot demo $(ARGS)
 
-test: dev-venv ## every fast test; SLOW=1 adds statistics and faults; ARGS="-k gate"
-	@$(bin)/python -m pytest $(slow) $(ARGS)
+test: dev-venv ## every fast test; SLOW=1 adds statistics and faults; ARGS="-k gate", ARGS="-n0" one at a time
+	@sh scripts/browser.sh
+	@$(bin)/python -m pytest $(slow) -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 check: dev-venv ## format, lint, types, import walls and the fast tests of core, in under a minute
 	@$(MAKE) -j2 $(grouped) types format lint walls fast

@@ -162,7 +162,9 @@ async def stub() -> None:
 def main() -> None:
     kind, *rest = sys.argv[1:]
     if kind == "upstream":
-        asyncio.run(stub())
+        import uvloop
+
+        uvloop.run(stub())
         return
     import uvicorn
 

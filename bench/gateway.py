@@ -1,7 +1,8 @@
 """What the gateway costs, beside a bare proxy and the same proxy with one durable row a request, in one run.
 
-All three stand before the same upstream and take turns, so that what else the machine does hits them alike; ratios are
-what counts, medians over the rounds. `added` is against the upstream itself at a fixed rate of requests.
+All stand before the same upstream and take turns, so that what else the machine does hits them alike; ratios are what
+counts, medians over the rounds. `added` is against the upstream itself at a fixed rate of requests. Other gateways take
+part where their programs are found on the PATH (`litellm`, `portkey-gateway`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import asyncio
 import json
 import os
 import random
+import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -19,6 +22,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import uvloop
 
 from surefoot.app import build
 from surefoot.config import Settings
@@ -31,6 +36,25 @@ TOKEN = "sf_a-token-for-the-benchmark"  # noqa: S105  it opens nothing
 SYSTEM = "You are the support agent of a small shop. Answer from the policy only, and name the rule you used. " * 6
 USER = "My parcel came with a broken lid on day nineteen and I lost the slip. Can I send it back, and who pays? " * 2
 TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Another gateway: its program, how it is started in front of the upstream, and the headers that it needs."""
+
+    name: str
+    program: str
+    words: tuple[str, ...]
+    headers: str = ""
+
+
+PATIENCE_S = 60.0
+PEERS = (
+    Peer("litellm", "litellm", ("--model", "openai/bench", "--alias", "bench", "--api_base", "{upstream}",
+                                "--host", "127.0.0.1", "--port", "{port}")),
+    Peer("portkey", "portkey-gateway", ("--port={port}", "--headless"),
+         "x-portkey-provider: openai\r\nx-portkey-custom-host: {upstream}\r\n"),
+)  # fmt: skip
 
 
 class Connection(asyncio.Protocol):
@@ -82,6 +106,7 @@ class Target:
     port: int
     pid: int
     model: str = "bench"
+    headers: str = ""
     seen: dict[str, list[dict[str, float]]] = field(default_factory=dict[str, list[dict[str, float]]])
 
     def raw(self, stream: bool) -> bytes:
@@ -90,7 +115,7 @@ class Target:
         text = json.dumps(body | ({"stream": True} if stream else {}), separators=(",", ":")).encode()
         head = (
             f"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:{self.port}\r\ncontent-type: application/json\r\n"
-            f"authorization: Bearer {TOKEN}\r\ncontent-length: {len(text)}\r\n\r\n"
+            f"authorization: Bearer {TOKEN}\r\n{self.headers}content-length: {len(text)}\r\n\r\n"
         )
         return head.encode() + text
 
@@ -198,6 +223,49 @@ def gateway(processes: list[subprocess.Popen[str]], folder: Path, upstream: str)
     return int(line.split("listening on http://127.0.0.1:")[1].split(";")[0]), process.pid
 
 
+def peers(processes: list[subprocess.Popen[str]], upstream: str) -> list[Target]:
+    """Other gateways, where they are installed and come up."""
+    found: list[Target] = []
+    for peer in PEERS:
+        program = shutil.which(peer.program)
+        if program is None:
+            print(f"{peer.name} is not installed ({peer.program}): left out", file=sys.stderr)
+            continue
+        port = free_port()
+        words = [word.format(upstream=f"{upstream}/v1", port=port) for word in peer.words]
+        process = subprocess.Popen(
+            [program, *words], text=True, env={**os.environ, "OPENAI_API_KEY": TOKEN},
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        processes.append(process)
+        target = Target(peer.name, port, process.pid, headers=peer.headers.format(upstream=f"{upstream}/v1"))
+        if uvloop.run(answers(target, until=time.monotonic() + PATIENCE_S)):
+            found.append(target)
+        else:
+            print(f"{peer.name} gave no answer within {PATIENCE_S:.0f} s: left out", file=sys.stderr)
+    return found
+
+
+async def answers(target: Target, *, until: float) -> bool:
+    """Whether it answers a request well before a moment."""
+    while time.monotonic() < until:
+        try:
+            connection = await target.connect()
+            _, _, status = await connection.ask(target.raw(stream=False))
+            connection.transport.close()
+            if status == 200:
+                return True
+        except (OSError, TimeoutError):
+            pass
+        await asyncio.sleep(0.3)
+    return False
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        return one.getsockname()[1]
+
+
 async def run(targets: list[Target], rounds: int, seconds: float, rate: float) -> None:
     for number in range(rounds):
         for case in ("chat32", "chat1", "steady", "stream8"):
@@ -238,8 +306,8 @@ def main() -> None:
             bare = Target("bare", *started(processes, "bare", upstream))
             row = Target("row", *started(processes, "row", upstream, str(folder / "row.db")))
             ours = Target("ours", *gateway(processes, folder, upstream))
-            targets = [direct, bare, row, ours]
-            asyncio.run(run(targets, given.rounds, given.seconds, given.rate))
+            targets = [direct, bare, row, ours, *peers(processes, upstream)]
+            uvloop.run(run(targets, given.rounds, given.seconds, given.rate))
         finally:
             for process in processes:
                 process.terminate()

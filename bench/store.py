@@ -46,7 +46,8 @@ _NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE
 _ARM = "CASE WHEN i % 20 = 0 THEN 'challenger' ELSE 'incumbent' END"
 _FILL = (
     f"INSERT INTO pins {_NUMBERS} SELECT :rollout, 'old-' || i, {_ARM}, 5.0, 1 FROM n",
-    f"""INSERT INTO traces {_NUMBERS}
+    f"""INSERT INTO traces (id, agent, version, rollout, unit, arm, weight_percent, epoch, input, output, finish,
+    source, slices, latency_s, cost_usd, at, cased) {_NUMBERS}
     SELECT 'old-' || i, 'bench', 1 + (i % 20 = 0), :rollout, 'old-' || i, {_ARM}, 5.0, 1, 'alpha ' || i, 'left', 'stop',
            '', '{{}}', 0.0, 0.0, i, 0 FROM n""",
     f"""INSERT INTO outcomes (trace_id, verdict, expected, feedback, source, at) {_NUMBERS}

@@ -5,12 +5,47 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from surefoot.sdk.agent import Agent as Agent
     from surefoot.sdk.gate import gate as gate
+    from surefoot.sdk.link import Inside
     from surefoot.sdk.operator import operator as operator
     from surefoot.sdk.optimise import optimise as optimise
     from surefoot.sdk.optimise import optimise_async as optimise_async
 
-_SDK = {"gate": "gate", "operator": "operator", "optimise": "optimise", "optimise_async": "optimise"}
+_SDK = {"Agent": "agent", "gate": "gate", "operator": "operator", "optimise": "optimise", "optimise_async": "optimise"}
+
+
+def agent(
+    name: str, *, url: str | None = None, token: str | None = None, store: str | Path | None = None
+) -> Agent:  # fmt: skip
+    """Give an agent for your own program: at a server, or on the store that lies here.
+
+    The server is `url` with `token`, else SUREFOOT_URL with SUREFOOT_TOKEN. Without either, or with `store`, Surefoot
+    runs inside this program. Nothing is asked before the agent is used.
+    """
+    from surefoot.sdk.connect import agent_at
+
+    return agent_at(name, url=url, token=token, store=store, opens=_inside)
+
+
+def _inside(store: str | Path | None) -> Inside:
+    """Open a Surefoot inside this program, on a store that is there."""
+    import os
+    from importlib import import_module
+    from pathlib import Path
+
+    from surefoot.config import settings
+    from surefoot.core.errors import NotFound
+
+    found = settings(Path.cwd(), os.environ, store=None if store is None else Path(store))
+    if not found.store.exists():
+        raise NotFound(
+            f"there is no store at {found.store}", hint="surefoot init NAME makes one; SUREFOOT_URL names a server"
+        )
+    # By name, because every module that asks for the version imports this one, and none of them may know the app.
+    return import_module("surefoot.app").build(found).inside()
 
 
 def __getattr__(name: str) -> object:

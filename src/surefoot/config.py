@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from surefoot.core.errors import Invalid
 
@@ -67,9 +67,10 @@ class TokenSettings(_Section):
 
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="the SHA-256 of the token, never the token")]
     role: Annotated[
-        Literal["viewer", "agent", "reviewer", "operator", "admin"], Field(description="what it may do")
+        Literal["viewer", "agent", "improver", "reviewer", "operator", "admin"], Field(description="what it may do")
     ] = "viewer"
     agents: Annotated[tuple[str, ...], Field(description="the agents it is good for; none listed is all")] = ()
+    person: Annotated[str, Field(max_length=200, description="whose it is, where that is not its own name")] = ""
 
 
 def _harmless(name: str) -> str:
@@ -120,6 +121,131 @@ class GatewaySettings(_Section):
     ] = Field(default_factory=dict[str, tuple[str, ...]])
     max_body_bytes: Annotated[int, Field(ge=1024, description="the longest request that is read")] = 8 * 1024 * 1024
     queue: Annotated[int, Field(ge=1, description="how many traces may wait to be written")] = 10_000
+    otlp_bytes: Annotated[
+        int, Field(ge=1024, description="the longest request of OpenTelemetry that is read, unpacked")
+    ] = 32 * 1024 * 1024
+    otlp_waiting_bytes: Annotated[
+        int, Field(ge=1024, description="how many bytes of such requests may be read or wait to be written at once")
+    ] = 96 * 1024 * 1024
+
+
+class ProcessSettings(_Section):
+    """How versions that are processes are treated, under `[processes]`."""
+
+    ttl_s: Annotated[float, Field(ge=1, le=86_400, description="how long a heartbeat counts")] = 300.0
+    probe_every_s: Annotated[float, Field(gt=0, le=3600, description="how often each is asked how it is")] = 5.0
+    probe_s: Annotated[float, Field(gt=0, le=60, description="the time in which it has to answer that")] = 2.0
+    deadline_s: Annotated[
+        float, Field(gt=0, le=86_400, description="the time to the end of an execution, where its caller names none")
+    ] = 120.0
+    at_once: Annotated[
+        int, Field(ge=1, le=10_000, description="how many executions a worker sends at once, and how many callers wait")
+    ] = 64
+    waiting: Annotated[int, Field(ge=1, description="how many executions may wait to be sent")] = 1_000
+    most_bytes: Annotated[int, Field(ge=1024, description="the longest result that is read")] = 1024 * 1024
+    allow_hosts: Annotated[
+        tuple[str, ...],
+        Field(description="hosts, addresses or networks that are not public, and where processes may be all the same"),
+    ] = ()
+
+
+class ConnectorSettings(_Section):
+    """The routes of a connector, under `[connector]`."""
+
+    token_env: Annotated[
+        str, Field(description="the environment variable that holds its token; without one there is no connector")
+    ] = ""
+    read_only: Annotated[bool, Field(description="whether it may only list, and set no weight")] = False
+
+
+class ExportSettings(_Section):
+    """Who else is told what was answered and judged, under `[export]`."""
+
+    otlp_endpoint: Annotated[
+        str | None, Field(description="a receiver of OTLP over HTTP, such as http://127.0.0.1:4318")
+    ] = None
+    headers_env: Annotated[
+        str, Field(description="the environment variable that holds its headers, as `name=value,name=value`")
+    ] = "SUREFOOT_OTLP_HEADERS"
+    texts: Annotated[bool, Field(description="whether the texts of requests go along, redacted")] = False
+    queue: Annotated[int, Field(ge=1, description="how many answers and verdicts may wait to be sent")] = 4_096
+
+
+class ServeSettings(_Section):
+    """How the server treats those who come to it, under `[serve]`; each worker counts for itself."""
+
+    trusted_proxies: Annotated[
+        tuple[str, ...], Field(description="addresses of proxies whose X-Forwarded-For and -Proto are believed")
+    ] = ()
+    token_per_s: Annotated[float | None, Field(gt=0, description="how many requests a token may make a second")] = None
+    address_per_s: Annotated[
+        float | None, Field(gt=0, description="how many requests may come from an address a second")
+    ] = None
+    burst_s: Annotated[
+        float, Field(gt=0, le=3600, description="how many seconds' worth of requests may come at once")
+    ] = 2.0
+    connections: Annotated[int, Field(ge=1, le=60_000, description="how many connections a worker holds")] = 1_000
+    body_memory: Annotated[
+        int, Field(ge=1024 * 1024, description="how many bytes of bodies a worker holds at once")
+    ] = 64 * 1024 * 1024
+    head_s: Annotated[float, Field(gt=0, le=600, description="the time in which a request's head has to be there")] = 10
+    idle_s: Annotated[
+        float, Field(gt=0, le=3600, description="how long a client may leave off sending a body, or reading an answer")
+    ] = 30
+    drain_s: Annotated[
+        float, Field(ge=0, le=3600, description="how long requests in flight may go on after the signal to end")
+    ] = 30
+    leave_s: Annotated[
+        float, Field(ge=0, le=600, description="how long `/ready` says no before no more connections are taken")
+    ] = 0
+
+
+class LogSettings(_Section):
+    """What the server writes down of itself, under `[log]`."""
+
+    file: Annotated[
+        str, Field(description="the file, beside the store; `-1` and so on stand before its ending; `stderr` is none")
+    ] = "logs/server.jsonl"
+    format: Annotated[Literal["json", "text"], Field(description="one JSON object a line, or text")] = "json"
+    level: Annotated[Literal["debug", "info", "warning", "error"], Field(description="what is left out below")] = "info"
+    rotate: Annotated[
+        int, Field(ge=4096, description="at how many bytes a file is put aside; three older ones are kept")
+    ] = 10 * 1024 * 1024
+    access: Annotated[
+        float,
+        Field(ge=0, le=1, description="which share of good answers is written down; 0 is none, errors are always"),
+    ] = 0.0
+
+
+Days = Annotated[float | None, Field(gt=0, le=36_600)]
+
+
+class RetentionSettings(_Section):
+    """How many days each kind of data is kept, under `[retention]`; what is not set is kept for ever."""
+
+    traces_days: Annotated[Days, Field(description="requests, with outcomes, failures and spans")] = None
+    spans_days: Annotated[Days, Field(description="spans")] = None
+    memory_days: Annotated[Days, Field(description="memory of sessions and workflows, by its last write")] = None
+    evals_days: Annotated[Days, Field(description="ended eval runs that no person labelled")] = None
+    notices_days: Annotated[Days, Field(description="notices that were delivered, or given up")] = None
+
+
+class RedactSettings(_Section):
+    """What is taken out of texts before they are stored: `redact = "typed"`, or a table `[redact]`."""
+
+    mode: Annotated[
+        Literal["typed", "hash", "off"],
+        Field(description="what is stored of keys, addresses and numbers: placeholders; `hash` keeps no text"),
+    ] = "typed"
+    command: Annotated[
+        tuple[str, ...],
+        Field(description="a program that finds more, such as names: a JSON object a line in, and one out"),
+    ] = ()
+    timeout_s: Annotated[float, Field(gt=0, le=60, description="the time it has for one text")] = 5.0
+
+
+def _as_table(value: object) -> object:
+    return {"mode": value} if isinstance(value, str) else value
 
 
 class Settings(_Section):
@@ -151,10 +277,19 @@ class Settings(_Section):
         default_factory=dict[str, TokenSettings]
     )
     gateway: Annotated[GatewaySettings, Field(description="how apps are served")] = GatewaySettings()
+    export: Annotated[ExportSettings, Field(description="who else is told what was answered")] = ExportSettings()
+    serve: Annotated[ServeSettings, Field(description="how the server treats who comes to it")] = ServeSettings()
+    processes: Annotated[ProcessSettings, Field(description="how versions that are processes are treated")] = (
+        ProcessSettings()
+    )
+    connector: Annotated[ConnectorSettings, Field(description="the routes of a connector")] = ConnectorSettings()
+    log: Annotated[LogSettings, Field(description="what the server writes down of itself")] = LogSettings()
+    retention: Annotated[RetentionSettings, Field(description="how long data is kept")] = RetentionSettings()
     redact: Annotated[
-        Literal["typed", "hash", "off"],
-        Field(description="what is stored of keys, addresses and numbers in texts: placeholders; `hash` keeps no text"),
-    ] = "typed"
+        RedactSettings,
+        BeforeValidator(_as_table),
+        Field(description="what is taken out of texts before they are stored"),
+    ] = RedactSettings()
     repo: Annotated[
         dict[str, Any], Field(description="the loop on the repository that this file lies in; see [repo]")
     ] = Field(default_factory=dict[str, Any])

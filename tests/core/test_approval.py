@@ -201,3 +201,35 @@ def test_a_request_for_changes_says_which() -> None:
             decided(decision="changes_requested", feedback=nothing)
     with pytest.raises(Invalid, match="2001 characters"):
         decided(decision="changes_requested", feedback="x" * 2001)
+
+
+# Persons and their tokens ---------------------------------------------------------------------------------------------
+
+PEOPLE = {identity("ada-laptop"): "Ada Lovelace", identity("bo-phone"): "Bo", identity("bo-ci"): "bo"}
+
+
+@pytest.mark.parametrize("decision", ["approved", "rejected", "changes_requested"])
+def test_a_proposer_cannot_decide_through_another_token_of_theirs(decision: Decision) -> None:
+    with pytest.raises(Forbidden, match="cannot decide"):
+        decided(decision=decision, actor="ADA-laptop", people=PEOPLE, feedback="x")
+
+
+def test_whoever_proposed_through_a_token_cannot_decide_as_the_person() -> None:
+    asked = replace(PENDING, proposers=("bo-ci",))
+    with pytest.raises(Forbidden, match="cannot decide"):
+        decided(asked, actor="Bo", people=PEOPLE)
+    assert decided(asked, actor="Cy", people=PEOPLE).state == "approved"
+
+
+def test_two_tokens_of_one_person_are_one_person_for_the_two_person_rule() -> None:
+    asked = replace(PENDING, people_needed=2)
+    for names in (("Bo", "bo-phone"), ("bo-phone", "bo-ci"), ("bo-ci", "Bo", "bo-phone")):
+        after = asked
+        for name in names:
+            after = decided(after, actor=name, people=PEOPLE)
+        assert after.state == "pending"
+        assert decided(after, actor="Cy", people=PEOPLE).state == "approved"
+
+
+def test_a_decision_through_a_token_is_recorded_as_the_person() -> None:
+    assert decided(actor="bo-phone", people=PEOPLE).decided_by == "Bo"

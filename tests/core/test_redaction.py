@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from surefoot.core import redaction
 from surefoot.core.errors import Invalid
-from surefoot.core.redaction import PLACEHOLDER, luhn, redact
+from surefoot.core.redaction import PLACEHOLDER, Found, luhn, redact, spotless
 
 KEY = "a key of the tests"
 PEM = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nMIIEpAIBAAKCAQEA7\n-----END RSA PRIVATE KEY-----"
@@ -149,3 +150,49 @@ def _timed(text: str) -> float:
     started = time.process_time()
     redact(text, KEY)
     return time.process_time() - started
+
+
+TRICKY = [
+    "password: hunter2!", "token=abc123def", "bearer abcdefghijklmnopqrstuv", "Basic dXNlcjpwYXNzd29yZA==",
+    "pa\u017fsword: abc123", "\u212aey: abc12345", "ba\u017fic abcdefghijklmnop!", "://a:b@c", "AIza" + "x" * 35,
+    "ya29." + "a" * 24, "SG." + "a" * 20 + "." + "b" * 20, "dop_v1_" + "a" * 40, "030 12", "1 2 3 4 5 6",
+    "[email:0123abcd]", "sq0atp-" + "a" * 22, "npm_" + "a" * 36, "shpat_" + "a" * 32, "AGE-SECRET-KEY-" + "A" * 30,
+]  # fmt: skip
+PIECES = st.one_of(
+    st.sampled_from([secret for _, secret in SECRETS]), st.sampled_from(HARMLESS), st.sampled_from(TRICKY),
+    st.text("0123456789 -.()/+abAB:=_@", max_size=24), st.text(max_size=12),
+    st.from_regex(r"[0-9a-f]{32}", fullmatch=True),
+)  # fmt: skip
+TEXTS = st.lists(PIECES, max_size=5).flatmap(
+    lambda parts: st.sampled_from(["", " ", "\n", ",", "a", "-", "\u00e9"]).map(lambda glue: glue.join(parts))
+)
+
+
+def found_by_looking_at_everything(text: str) -> list[Found]:
+    """What is found when no quick look is taken first."""
+    found: list[Found] = []
+    looks = redaction._LOOKS + redaction._NUMBERS if redaction._DIGITS.search(text) else redaction._LOOKS
+    for look in looks:
+        text = redaction._replaced(text, look, KEY.encode(), found)
+    return found
+
+
+@given(TEXTS)
+@settings(max_examples=300)
+def test_no_quick_look_overlooks_anything(text: str) -> None:
+    everything = found_by_looking_at_everything(text)
+    assert list(redact(text, KEY).found) == everything
+    if spotless(text):
+        assert everything == []
+
+
+@pytest.mark.parametrize(("kind", "secret"), SECRETS)
+@pytest.mark.parametrize("around", ["{}", "write {} now", "a:{}", "({})", "{}."])
+def test_nothing_that_is_redacted_looks_spotless(kind: str, secret: str, around: str) -> None:
+    text = around.format(secret)
+    assert not (spotless(text) and redact(text, KEY).found), kind
+
+
+def test_plain_sentences_look_spotless() -> None:
+    assert spotless("The refund window is thirty days from delivery; send the order number and a photo.")
+    assert spotless("0af7651916cd43dd8448eb211c80319c")

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 
 from surefoot.app import build
-from surefoot.config import ApprovalSettings, NotifySettings, Settings, TokenSettings
+from surefoot.config import ApprovalSettings, LogSettings, NotifySettings, ServeSettings, Settings, TokenSettings
 from surefoot.core.notice import NoticeKind
 from surefoot.core.signature import sign
 from surefoot.core.token import Deed, Role, Token, must_may
@@ -60,7 +60,14 @@ def test_what_each_role_may_do_is_as_the_page_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("title", "kind"), [("notify", NotifySettings), ("approvals", ApprovalSettings), ("tokens.NAME", TokenSettings)]
+    ("title", "kind"),
+    [
+        ("notify", NotifySettings),
+        ("approvals", ApprovalSettings),
+        ("tokens.NAME", TokenSettings),
+        ("serve", ServeSettings),
+        ("log", LogSettings),
+    ],
 )
 def test_every_key_of_these_settings_is_documented_and_no_other(title: str, kind: Any) -> None:
     page = (DOCS / "reference" / "configuration.md").read_text(encoding="utf-8")

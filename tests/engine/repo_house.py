@@ -20,8 +20,9 @@ from surefoot.core.repo.levers import RepoLever
 from surefoot.core.repo.paper import paper
 from surefoot.engine.repo.open import ready
 from surefoot.engine.repo.tick import repo_tick
-from surefoot.ports import Ports, Site
+from surefoot.ports import Ports
 from surefoot.ports.repository import Delivery, Errand, GateResult, Usable
+from surefoot.ports.site import Site
 
 NAME = "demo"
 SETTINGS = """\

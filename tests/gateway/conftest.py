@@ -19,7 +19,7 @@ from upstream import Upstream
 
 from surefoot.adapters.store import open_store
 from surefoot.app import build
-from surefoot.config import GatewaySettings, ModelSettings, Settings
+from surefoot.config import ExportSettings, GatewaySettings, ModelSettings, Settings
 from surefoot.core.agent import Habits
 from surefoot.core.rollout import RolloutSettings
 from surefoot.engine.register import create_agent
@@ -59,7 +59,8 @@ def opened(
     address = f"{shared_upstream[1].address}/v1"
 
     def open_one(*, folder: Path | None = None, models: dict[str, ModelSettings] | None = None, redact: str = "typed",
-                 params: dict[str, str] | None = None, **given: Any) -> House:  # fmt: skip
+                 params: dict[str, str] | None = None, export: dict[str, Any] | None = None,
+                 environ: dict[str, str] | None = None, **given: Any) -> House:  # fmt: skip
         store = (folder or tmp_path) / "store.db"
         new = not store.exists()
         if new:
@@ -68,9 +69,10 @@ def opened(
         spare = ModelSettings(model="stub-spare", base_url=address)
         settings = Settings(
             store=store, tokens=TOKENS, models={"main": main, "spare": spare, **(models or {})}, redact=redact,
+            export=ExportSettings(**(export or {})),
             gateway=GatewaySettings(**{"attempts": 2, "deadline_s": 15, **given}),
         )  # fmt: skip
-        app = build(settings, environ={"STUB_KEY": UPSTREAM_KEY})
+        app = build(settings, environ={"STUB_KEY": UPSTREAM_KEY, **(environ or {})})
         if new:
             asyncio.run(create_agent(
                 app.ports, "support", genome("You are v1.", **(params or {})), by="ann",

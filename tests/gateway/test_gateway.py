@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import socket
 import sqlite3
@@ -20,7 +21,7 @@ from surefoot.config import ModelSettings
 from surefoot.core.rollout.assign import unit_share
 from surefoot.engine.rollback import rollback
 from surefoot.engine.route import FRESH_S
-from surefoot.gateway.completions import Told
+from surefoot.gateway.bodies import Told
 
 CHAT = "/v1/chat/completions"
 
@@ -234,6 +235,31 @@ def test_nothing_of_a_stream_is_lost_or_turned_around(pieces: list[bytes]) -> No
     told = Told()
     passed = b"".join(part for piece in pieces for part in told.split(piece))
     assert passed == b"".join(pieces) == told.all
+
+
+@settings(max_examples=150)
+@given(st.binary(max_size=20), st.sampled_from([b"data: [DONE]", b"data:[DONE]"]), st.lists(st.integers(0, 40)))
+def test_the_mark_of_the_end_is_found_however_a_stream_is_cut(said: bytes, mark: bytes, cuts: list[int]) -> None:
+    stream = b"data: " + said.replace(b"\n", b"") + b"\n\n" + mark + b"\n\n"
+    ends = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
+    told, held, begun = Told(), b"", False
+    for start, end in itertools.pairwise(ends):
+        now, last = told.split(stream[start:end])
+        begun = begun or bool(last)
+        held += last or (now if begun else b"")
+    assert held.endswith(b"]\n\n")
+    assert stream.rindex(mark) <= len(stream) - len(held) < stream.rindex(mark) + len(mark)
+
+
+def test_words_of_a_model_are_no_mark_of_the_end(house: House) -> None:
+    words = ["it", "ends", "with", "data: [DONE]", "or", "data:[DONE]", "you see"]
+    lines = [f"data: {json.dumps({'choices': [{'index': 0, 'delta': {'content': word}}]})}" for word in words] + [
+        'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}',
+        "data: [DONE]",
+    ]
+    with house.http().stream("POST", CHAT, json=body(stream=True, say=lines)) as answer:
+        assert b"".join(answer.iter_raw()).decode() == "".join(f"{line}\n\n" for line in lines)
+    assert (house.trace().finish, house.trace().output) == ("stop", "".join(words))
 
 
 # What breaks ----------------------------------------------------------------------------------------------------------

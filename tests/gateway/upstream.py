@@ -1,7 +1,9 @@
 """An upstream that speaks OpenAI's protocol and fails on demand; the last user message says how.
 
-`fault:NAME` somewhere in it: 429 500 400 401 (each once with `once`), hang, malformed, truncated, cut, slow, length,
-refused, redirect, gzip. Tools are called when there are some and nothing was called yet. What arrived is in `seen`.
+`fault:NAME` somewhere in it: 429 500 503 400 401 (each once with `once`), hang, delay, malformed, truncated, cut,
+slow, stall, length, refused, redirect, gzip; badjson, badtool and loop for calls of tools. Tools are called when there
+are some and nothing was called yet. A body with `say` gets exactly that: a document, or a list of lines as a stream.
+What arrived is in `seen`.
 """
 
 from __future__ import annotations
@@ -42,6 +44,10 @@ class Upstream:
         fault = self._fault(body)
         if (early := await self._early(fault, request)) is not None:
             return early
+        if isinstance(say := body.get("say"), list):
+            return StreamingResponse((f"{line}\n\n" for line in say), media_type="text/event-stream")
+        if say is not None:
+            return JSONResponse(say)
         message, finish = self._said(body, fault)
         head = {"id": "chatcmpl-1", "created": 1, "model": body["model"]}
         if body.get("stream"):
@@ -110,6 +116,8 @@ class Upstream:
             while not await request.is_disconnected():  # noqa: ASYNC110  Starlette has no other way
                 await asyncio.sleep(0.01)
             self.broken_off += 1
+        if fault == "delay":
+            await asyncio.sleep(0.15)
         if fault == "malformed":
             return Response(b'{"choices": [{"message": ', media_type="application/json")
         if fault == "redirect":
@@ -118,8 +126,9 @@ class Upstream:
 
     def _said(self, body: dict[str, Any], fault: str) -> tuple[dict[str, Any], str]:
         called = any(m["role"] == "tool" for m in body["messages"])
-        if body.get("tools") and not called:
-            function = {"name": body["tools"][0]["function"]["name"], "arguments": '{"city": "Berlin"}'}
+        if body.get("tools") and (not called or fault == "loop"):
+            name = "no_such_tool" if fault == "badtool" else body["tools"][0]["function"]["name"]
+            function = {"name": name, "arguments": '{"city": ' if fault == "badjson" else '{"city": "Berlin"}'}
             call = {"id": "call_1", "type": "function", "function": function}
             return {"role": "assistant", "content": None, "tool_calls": [call]}, "tool_calls"
         if body.get("response_format"):

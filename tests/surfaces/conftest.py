@@ -107,7 +107,8 @@ def cli(desk: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
 def documented(arguments: Sequence[str]) -> set[str]:
     """The keys at the top of a command's JSON document, as its reference names them."""
     words = [word for word in arguments if not word.startswith("-")]
-    name = next(name for name in (" ".join(words[:2]), words[0]) if name in KEYS)
+    names = (" ".join(words[:2]), words[0], f"{words[0]} lines")  # `token NAME` is `token lines NAME`
+    name = next(name for name in names if name in KEYS)
     of_repo = {"--repo", "--lever", "add", "rank", "close", "reopen"} & set(arguments) and name in WITH_REPO
     keys = WITH_REPO[name] if of_repo else KEYS[name]
     heads = [part.partition(":")[0].split() for part in keys.split(";")]

@@ -99,7 +99,7 @@ def test_a_budget_stops_a_run_and_a_resume_goes_on(cli, desk, suite):
 
 
 def test_ctrl_c_is_130_and_keeps_what_finished(desk, suite):
-    rows = [{"id": f"c{n}", "input": "x", "expected": "x", "checks": ["equals"]} for n in range(60)]
+    rows = [{"id": f"c{n}", "input": "x", "expected": "x", "checks": ["equals"]} for n in range(2000)]
     (desk / "s.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     program = 'sh -c \'sleep 0.15; echo {\\"output\\":\\"x\\"}\''
     environ = {**os.environ, "PYTHONPATH": str(SOURCE)}

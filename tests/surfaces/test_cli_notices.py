@@ -187,8 +187,11 @@ def test_serve_answers_until_a_signal_and_tells_people_meanwhile(scene, environm
     )  # fmt: skip
     try:
         where = running.stderr.readline().split()[2].rstrip(";")
+        token = running.stderr.readline().split()[-1]
+        assert "token create" in running.stderr.readline()
         assert "support/v2" in running.stderr.readline(), "the notice of the terminal"
-        with urllib.request.urlopen(f"{where}/api/v1/approvals", timeout=10) as got:
+        asked = urllib.request.Request(f"{where}/api/v1/approvals", headers={"Authorization": f"Bearer {token}"})
+        with urllib.request.urlopen(asked, timeout=10) as got:
             assert json.load(got)["approvals"][0]["state"] == "pending"
     finally:
         running.send_signal(end)

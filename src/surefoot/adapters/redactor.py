@@ -7,39 +7,115 @@ old and new tags of one value are equal.
 
 from __future__ import annotations
 
+import contextlib
+import hmac
 import os
+import re
 import secrets
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from surefoot.core.errors import Unavailable
-from surefoot.core.redaction import RedactionMode, redact
+from surefoot.core.redaction import RedactionMode, doubtful, redact, spotless
 from surefoot.core.trace import Trace
 
 VARIABLE = "SUREFOOT_REDACTION_KEY"
 FILE = "redaction.key"
+_TEXTS = ("input", "output")
+_NAMES = ("unit", "source", "session", "actor", "external_id")
+# Most names are short and plain, and hold nothing.
+_PLAIN = re.compile(r"(?:[a-z]{1,12}:)?[A-Za-z_]{0,15}-?[0-9]{0,6}")
+# Tags, the gateway's own digests and UUIDs say nothing; to look for numbers in each of them would cost every request.
+_OPAQUE = re.compile("h:[0-9a-f]{32}|opening:[0-9a-f]{32}|(?:[a-z]+:)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _PROBE = b"only to see whether there is anything"
 
 
 class Redactor:
-    """Redaction in one mode; the key is looked up when it is first needed."""
+    """Redaction in one mode; the key is looked up when it is first needed.
 
-    def __init__(self, mode: RedactionMode, folder: Path, environ: Mapping[str, str]) -> None:
+    `more` finds what patterns cannot, in texts that are not of one word; where it gives None the text is not kept.
+    """
+
+    def __init__(
+        self, mode: RedactionMode, folder: Path, environ: Mapping[str, str], *,
+        more: Callable[[str], str | None] | None = None,
+    ) -> None:  # fmt: skip
         self._mode: RedactionMode = mode
+        self._more = more
         self._folder = folder
         self._key = environ.get(VARIABLE, "").encode()
 
     def text(self, text: str) -> str:
         """Give a text as it may be stored."""
-        if self._mode == "off" or not redact(text, _PROBE, mode=self._mode).found:
+        kept = self._by_patterns(text)
+        if self._more is None or self._mode != "typed" or not any(sign.isspace() for sign in kept):
+            return kept
+        said = self._more(kept)
+        return redact(kept, self._known_key(), mode="hash").text if said is None else self._by_patterns(said)
+
+    def _by_patterns(self, text: str) -> str:
+        if self._mode == "off" or (self._mode == "typed" and spotless(text)):
+            return text
+        if not redact(text, _PROBE, mode=self._mode).found:
             return text
         return redact(text, self._known_key(), mode=self._mode).text
 
+    def doubtful(self, texts: Collection[str]) -> Collection[str]:
+        """Give those of many texts that may not be kept as they are, perhaps; neither `text` nor `name` changes others.
+
+        It is what ingestion lives on: most texts hold nothing, and to ask for each of them alone takes its time.
+        """
+        if self._mode == "off":
+            return ()
+        return texts if self._mode == "hash" or self._more is not None else doubtful(texts)
+
+    def note(self, text: str) -> str:
+        """Give a text of an operator or an improver as it may be stored; in mode `hash` it stays readable."""
+        if self._mode == "off" or not redact(text, _PROBE).found:
+            return text
+        return redact(text, self._known_key()).text
+
+    def name(self, name: str) -> str:
+        """Give a name (of a session, a person, a request) as it may be stored: as it is, or a tag of 128 bits.
+
+        A name that holds something to redact becomes a tag as a whole, and in mode `hash` every name does: names must
+        stay apart from each other, for which the short tags of texts would not do.
+        """
+        if not name or self._mode == "off" or _OPAQUE.fullmatch(name):
+            return name
+        return name if self._mode == "typed" and _is_harmless(name) else self._tag(name)
+
+    def slices(self, slices: Mapping[str, str]) -> dict[str, str]:
+        """Give the slices of a request as they may be stored; in mode `hash` too, harmless ones stay what they are.
+
+        Counts are kept by them, and rules apply by them.
+        """
+        return {self._trait(name): self._trait(value) for name, value in slices.items()}
+
+    def _trait(self, text: str) -> str:
+        return text if self._mode == "off" or _OPAQUE.fullmatch(text) or _is_harmless(text) else self._tag(text)
+
+    def _tag(self, name: str) -> str:
+        return f"h:{hmac.digest(self._known_key(), name.encode('utf-8', 'surrogatepass'), 'sha256').hex()[:32]}"
+
+    def label(self, label: str) -> str:
+        """Give the name of a field that somebody chose as it may be stored; in mode `hash` too it stays readable."""
+        if self._mode == "off" or _is_harmless(label):
+            return label
+        return redact(label, self._known_key()).text
+
     def trace(self, trace: Trace) -> Trace:
         """Give a trace as it may be stored."""
-        asked, said = self.text(trace.input), self.text(trace.output)
-        return trace if asked is trace.input and said is trace.output else replace(trace, input=asked, output=said)
+        changed: dict[str, Any] = {
+            field: new for field in _TEXTS if (new := self.text(old := getattr(trace, field))) is not old
+        }
+        changed |= {field: new for field in _NAMES if (new := self.name(old := getattr(trace, field))) is not old}
+        if trace.slices and (slices := self.slices(trace.slices)) != trace.slices:
+            changed["slices"] = slices
+        return replace(trace, **changed) if changed else trace
 
     def _known_key(self) -> bytes:
         if not self._key:
@@ -47,21 +123,30 @@ class Redactor:
         return self._key
 
 
+def _is_harmless(name: str) -> bool:
+    return _PLAIN.fullmatch(name) is not None or spotless(name) or not redact(name, _PROBE).found
+
+
 def _key_in(path: Path) -> bytes:
     """Read the key, or make it; of two processes at once both get the same."""
     try:
-        made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        made = None
-    except OSError as error:
-        raise Unavailable(f"the key {path} cannot be made: {error.strerror}", hint=f"set {VARIABLE} instead") from None
-    if made is not None:
-        with os.fdopen(made, "wb") as file:
-            file.write(secrets.token_hex(32).encode())
-    try:
+        if not path.exists():
+            _make_once(path)
         key = path.read_bytes().strip()
     except OSError as error:
-        raise Unavailable(f"the key {path} cannot be read: {error.strerror}", hint=f"set {VARIABLE} instead") from None
+        raise Unavailable(f"the key {path} cannot be had: {error.strerror}", hint=f"set {VARIABLE} instead") from None
     if len(key) < 32:
         raise Unavailable(f"the key {path} is not whole", hint="delete it if it is empty, and try again")
     return key
+
+
+def _make_once(path: Path) -> None:
+    """Make the key whole under another name, then give it its name unless somebody was faster."""
+    made, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(made, "wb") as file:
+            file.write(secrets.token_hex(32).encode())
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(name)
+    finally:
+        Path(name).unlink()

@@ -2,12 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fastapi import FastAPI
 
-from surefoot.api import deciding, looking, recording, remembering, webhook
+from surefoot.api import (
+    admitting,
+    asking,
+    assigning,
+    connecting,
+    conversing,
+    deciding,
+    enrolling,
+    examining,
+    executing,
+    exporting,
+    finding,
+    keeping,
+    looking,
+    pausing,
+    proposing,
+    recording,
+    recounting,
+    remembering,
+    rolling,
+    streaming,
+    subscribing,
+    telling,
+    tracing,
+    versioning,
+    webhook,
+    working,
+)
+from surefoot.api.describing import describe, operation_id
+from surefoot.api.description import show_description
+from surefoot.api.guarding import Guarded
 from surefoot.api.limits import Capped
 from surefoot.api.problems import install
 from surefoot.api.reception import Reception
+from surefoot.api.repeating import Repeatable
 
 V1 = "/api/v1"
 
@@ -15,13 +48,45 @@ V1 = "/api/v1"
 def build_api(reception: Reception) -> FastAPI:
     """Give the REST API at this reception. Its description is at /api/v1/openapi.json; it serves no pages."""
     app = FastAPI(
-        title="Surefoot", version=reception.version or "0", openapi_url=f"{V1}/openapi.json", docs_url=None,
-        redoc_url=None, redirect_slashes=False,
+        title="Surefoot", version=reception.version or "0", openapi_url=None, docs_url=None,
+        redoc_url=None, redirect_slashes=False, generate_unique_id_function=operation_id,
     )  # fmt: skip
-    app.state.reception = reception
+    guarded = replace(reception.ports, store=Guarded(reception.ports.store))
+    app.state.reception = replace(reception, ports=guarded)
+    # Its own writes are none of the request's, so it gets the store as it is.
+    app.add_middleware(Repeatable, ports=reception.ports, admission=reception.admission)
     app.add_middleware(Capped)
     install(app)
+    show_description(app, f"{V1}/openapi.json")
     app.include_router(looking.health)
-    for room in (looking, deciding, recording, remembering, webhook):
+    for room in (
+        looking,
+        deciding,
+        recording,
+        remembering,
+        webhook,
+        assigning,
+        pausing,
+        asking,
+        conversing,
+        admitting,
+        proposing,
+        finding,
+        telling,
+        enrolling,
+        executing,
+        connecting,
+        tracing,
+        examining,
+        keeping,
+        versioning,
+        rolling,
+        working,
+        recounting,
+        streaming,
+        subscribing,
+        exporting,
+    ):
         app.include_router(room.router, prefix=V1)
+    describe(app)
     return app

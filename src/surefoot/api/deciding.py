@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Header
 
 from surefoot.api.documents import Decided, DecisionBody, RollbackBody, RolledBackDocument
 from surefoot.api.problems import declared
@@ -21,7 +22,10 @@ router = APIRouter(tags=["decide"])
 
 
 @router.post("/approvals/{approval}/decision", responses=declared(404, 409))
-async def decide(approval: str, body: DecisionBody, here: Here, caller: Decider) -> Decided:
+async def decide(
+    approval: str, body: DecisionBody, here: Here, caller: Decider,
+    x_surefoot_login: Annotated[str, Header(max_length=200)] = "",
+) -> Decided:  # fmt: skip
     """Decide on a request in the name of the token; the hashes say what was looked at."""
     found = await here.ports.store.read(lambda tx: tx.approvals.get(approval))
     if not caller.sees(found.agent):
@@ -29,6 +33,7 @@ async def decide(approval: str, body: DecisionBody, here: Here, caller: Decider)
     after = await approve(
         here.ports, approval, body.decision, by=caller.name, version_digest=body.version_hash,
         evidence=body.evidence_hash, feedback=body.feedback, door="api",
+        login=x_surefoot_login,
     )  # fmt: skip
     return await carried_out(here.ports, after)
 

@@ -133,6 +133,7 @@ class Agents(BaseModel):
     """All agents that the caller may see."""
 
     agents: list[AgentSummary]
+    next: str | None = None
 
 
 class RolloutDocument(BaseModel):
@@ -159,6 +160,7 @@ class Rollouts(BaseModel):
     """The rollouts of one agent, oldest first."""
 
     rollouts: list[RolloutDocument]
+    next: str | None = None
 
 
 class ReconcileDocument(BaseModel):
@@ -185,6 +187,7 @@ class Approvals(BaseModel):
     """Requests for a person; each as in `surefoot approvals --json`."""
 
     approvals: list[dict[str, Any]]
+    next: str | None = None
 
 
 class Decided(BaseModel):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from surefoot.api.problems import answer
@@ -30,6 +32,10 @@ class Capped:
                 refusal = answer(413, "invalid", f"the body is longer than {MOST_BYTES} bytes", "send less at once")
                 await refusal(scope, receive, send)
                 return
+        if _half_a_letter(body):
+            refusal = answer(422, "invalid", "a text holds half of a character", "send whole ones (no lone \\ud800)")
+            await refusal(scope, receive, send)
+            return
         handed = False
 
         async def whole() -> Message:
@@ -40,3 +46,16 @@ class Capped:
             return {"type": "http.request", "body": body, "more_body": False}
 
         await self._app(scope, whole, send)
+
+
+def _half_a_letter(body: bytes) -> bool:
+    """Whether JSON spells out half of a character, which no text that is stored or sent can hold."""
+    if b"\\ud" not in body.lower():
+        return False
+    try:
+        json.dumps(json.loads(body), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    except (ValueError, RecursionError):  # the route says what is wrong with it
+        return False
+    return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Response
 
 from surefoot.api.documents import (
     Agents,
@@ -16,6 +16,8 @@ from surefoot.api.documents import (
     RolloutDocument,
     Rollouts,
 )
+from surefoot.api.matching import tagged
+from surefoot.api.paging import Paged
 from surefoot.api.problems import declared
 from surefoot.api.reception import Here, Looker, Reception, able_to
 from surefoot.core.errors import NotFound
@@ -35,24 +37,27 @@ async def healthz(here: Here) -> Health:
 
 
 @router.get("/agents", responses=declared())
-async def agents(here: Here, caller: Looker) -> Agents:
+async def agents(here: Here, caller: Looker, asked: Paged) -> Agents:
     """List the agents."""
-    found = await overview(here.ports)
-    return Agents(agents=[_summary(one) for one in found if caller.sees(one.agent.name)])
+    found = [one for one in await overview(here.ports) if caller.sees(one.agent.name)]
+    rows, after = asked.page(found, lambda one: one.agent.name)
+    return Agents(agents=[_summary(one) for one in rows], next=after)
 
 
 @router.get("/agents/{agent}/rollouts", responses=declared(404), dependencies=[Depends(able_to("look"))])
-async def rollouts(agent: str, here: Here) -> Rollouts:
+async def rollouts(agent: str, here: Here, asked: Paged) -> Rollouts:
     """List an agent's rollouts, oldest first."""
     await agent_named(here.ports, agent)
-    found = await here.ports.store.read(lambda tx: tx.rollouts.all(agent))
-    return Rollouts(rollouts=[rollout_document(one) for one in found])
+    rows, after = asked.page(await here.ports.store.read(lambda tx: tx.rollouts.all(agent)), lambda one: one.id)
+    return Rollouts(rollouts=[rollout_document(one) for one in rows], next=after)
 
 
 @router.get("/rollouts/{rollout}", responses=declared(404))
-async def rollout(rollout: str, here: Here, caller: Looker) -> RolloutDocument:
+async def rollout(rollout: str, here: Here, caller: Looker, response: Response) -> RolloutDocument:
     """Show where a rollout stands."""
-    return rollout_document(await _visible(here, caller, rollout))
+    found = await visible(here, caller, rollout)
+    tagged(response, f'"r{found.revision}"')
+    return rollout_document(found)
 
 
 @router.get("/rollouts/{rollout}/reconciles", responses=declared(404))
@@ -61,7 +66,7 @@ async def reconciles(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Reconciles:  # fmt: skip
     """Give every look that was taken at a rollout, `limit` at a time, from the one after `after` on."""
-    await _visible(here, caller, rollout)
+    await visible(here, caller, rollout)
     rows = [row for row in await history(here.ports, rollout) if row.seq > after]
     page = rows[:limit]
     return Reconciles(
@@ -78,13 +83,15 @@ async def reconciles(
 
 @router.get("/approvals", responses=declared(404))
 async def approvals(
-    here: Here, caller: Looker, agent: str | None = None, every: Annotated[bool, Query(alias="all")] = False
-) -> Approvals:
+    here: Here, caller: Looker, asked: Paged, agent: str | None = None,
+    every: Annotated[bool, Query(alias="all")] = False,
+) -> Approvals:  # fmt: skip
     """List what waits for a person, or with `all=true` also what was decided or expired."""
     if agent is not None:
         await agent_named(here.ports, agent)
     found = await requests(here.ports, agent, all_of_them=every)
-    return Approvals(approvals=[request_document(one) for one in found if caller.sees(one.approval.agent)])
+    rows, after = asked.page([one for one in found if caller.sees(one.approval.agent)], lambda one: one.approval.id)
+    return Approvals(approvals=[request_document(one) for one in rows], next=after)
 
 
 @router.get("/approvals/{approval}", responses=declared(404))
@@ -96,7 +103,7 @@ async def approval(approval: str, here: Here, caller: Looker) -> dict[str, Any]:
     return request_document(found)
 
 
-async def _visible(here: Reception, caller: Token, rollout_id: str) -> Rollout:
+async def visible(here: Reception, caller: Token, rollout_id: str) -> Rollout:
     """A rollout, if the caller's token reaches its agent; otherwise it is as if it were not there."""
     found = await here.ports.store.read(lambda tx: tx.rollouts.get(rollout_id))
     if not caller.sees(found.agent):

@@ -6,6 +6,7 @@ paths and our own mistakes come in it too.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -14,12 +15,16 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from surefoot.api.matching import Moved, Unconditional
 from surefoot.core.errors import Conflict, Forbidden, Invalid, NotFound, SurefootError, Unavailable
+from surefoot.core.rate import TooMany
 from surefoot.core.signature import Unauthenticated
+from surefoot.ports.recorder import Full
 
 # The nearest family counts; a class stands before the one it is made from.
 STATUS: tuple[tuple[type[SurefootError], int], ...] = (
-    (Unauthenticated, 401), (Forbidden, 403), (NotFound, 404), (Conflict, 409), (Invalid, 422), (Unavailable, 503),
+    (Unauthenticated, 401), (Forbidden, 403), (NotFound, 404), (Moved, 412), (Conflict, 409), (Unconditional, 428),
+    (Invalid, 422), (Full, 429), (TooMany, 429), (Unavailable, 503),
 )  # fmt: skip
 
 
@@ -32,9 +37,9 @@ class Problem(BaseModel):
 
 
 def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Give what a route declares about its errors; 401, 403, 422 and 503 go without saying."""
+    """Give what a route declares about its errors; 401, 403, 422, 429 and 503 go without saying."""
     words = {family: (kind.__doc__ or "").partition("\n")[0] for kind, family in STATUS}
-    return {status: {"model": Problem, "description": words[status]} for status in (401, 403, *statuses, 422, 503)}
+    return {status: {"model": Problem, "description": words[status]} for status in (401, 403, *statuses, 422, 429, 503)}
 
 
 def status_of(error: SurefootError) -> int:
@@ -58,7 +63,10 @@ def install(app: FastAPI) -> None:
 
 async def _ours(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, SurefootError)
-    return answer(status_of(error), error.code, error.message, error.hint)
+    told = answer(status_of(error), error.code, error.message, error.hint)
+    if told.status_code == 429:
+        told.headers["Retry-After"] = str(max(1, math.ceil(float(getattr(error, "retry_after_s", 1)))))
+    return told
 
 
 async def _unreadable(_: Request, error: Exception) -> JSONResponse:

@@ -14,12 +14,16 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from surefoot.api.feeds import Feeds
 from surefoot.core.errors import Forbidden
+from surefoot.core.host import is_here, name_of
 from surefoot.core.signature import Unauthenticated
-from surefoot.core.token import Deed, Token, must_may, recognised
+from surefoot.core.token import Deed, Token, must_may
+from surefoot.engine.admit import Admission
+from surefoot.engine.dispatch import Dispatching
 from surefoot.ports import Ports
+from surefoot.ports.jobs import Launcher, NoLauncher
 
-_HERE = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _ANYONE = Token(name="anyone", sha256="", role="viewer")
 
 
@@ -46,17 +50,29 @@ class Refusals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reception:
-    """The ports, the known tokens, the secret of signed webhooks (empty = there are none), and Surefoot's version.
+    """The ports, who may come in, the secret of signed webhooks (empty = there are none), and Surefoot's version.
 
-    With `open_to_look` a caller without a token may look.
+    With `open_to_look` a caller without a token may look, as long as there are no tokens. `dispatching` sends to
+    processes, where this server does; `connector` is the token of the connector's routes (as a viewer: read-only).
     """
 
     ports: Ports
-    tokens: tuple[Token, ...] = ()
+    admission: Admission
     secret: str = ""
     open_to_look: bool = False
     version: str = ""
     refusals: Refusals = field(default_factory=Refusals)
+    launcher: Launcher = field(default_factory=NoLauncher)
+    streams: list[Feeds] = field(default_factory=list[Feeds])
+    dispatching: Dispatching | None = None
+    connector: Token | None = None
+
+    @property
+    def feeds(self) -> Feeds:
+        """What is new, read once for all who listen."""
+        if not self.streams:
+            self.streams.append(Feeds(self.ports))
+        return self.streams[0]
 
 
 def reception_of(request: Request) -> Reception:
@@ -64,18 +80,18 @@ def reception_of(request: Request) -> Reception:
     return cast("Reception", request.app.state.reception)
 
 
-def caller_of(request: Request, here: Annotated[Reception, Depends(reception_of)]) -> Token:
+async def caller_of(request: Request, here: Annotated[Reception, Depends(reception_of)]) -> Token:
     """Give who is asking; Unauthenticated for nobody we know."""
     scheme, _, presented = request.headers.get("authorization", "").partition(" ")
-    if here.open_to_look and not scheme:
-        host = request.headers.get("host", "").lower()
-        name = host if host.endswith("]") else host.rsplit(":", 1)[0]
-        if name not in _HERE:
-            raise Forbidden(f"this API is called {name or 'nothing'} here", hint="ask for it as 127.0.0.1")
+    address = request.client.host if request.client is not None else ""
+    if here.open_to_look and not scheme and await here.admission.empty():
+        host = request.headers.get("host", "")
+        if not is_here(host):
+            raise Forbidden(f"this API is called {name_of(host) or 'nothing'} here", hint="ask for it as 127.0.0.1")
         return _ANYONE
     if scheme.lower() != "bearer":
         raise Unauthenticated("this takes a token", hint="send Authorization: Bearer TOKEN; surefoot token makes one")
-    return recognised(here.tokens, presented.strip())
+    return await here.admission.admit(presented.strip(), address=address)
 
 
 Here = Annotated[Reception, Depends(reception_of)]
@@ -98,3 +114,5 @@ Looker = Annotated[Token, Depends(able_to("look"))]
 Recorder = Annotated[Token, Depends(able_to("record"))]
 Decider = Annotated[Token, Depends(able_to("decide"))]
 Operator = Annotated[Token, Depends(able_to("operate"))]
+Proposer = Annotated[Token, Depends(able_to("propose"))]
+Administrator = Annotated[Token, Depends(able_to("administer"))]

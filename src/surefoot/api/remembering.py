@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Query
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
 
 from surefoot.api.documents import (
     AppendBody,
@@ -15,10 +15,12 @@ from surefoot.api.documents import (
     MemoryChanges,
     RememberBody,
 )
+from surefoot.api.guarding import around
+from surefoot.api.matching import IfMatch, document_tag, must_match, tagged
 from surefoot.api.problems import declared
 from surefoot.api.reception import Here, able_to
 from surefoot.core.errors import NotFound
-from surefoot.core.memory import Entry, Where
+from surefoot.core.memory import Entry, Place, Where
 from surefoot.engine.inspect import agent_named
 from surefoot.engine.remember import append, changes, entries, forget, recall, remember, similar
 
@@ -74,17 +76,21 @@ async def changed(
 
 
 @router.get("/memory/{key}", responses=declared(404))
-async def got(key: Key, here: Here, where: Whose, scope: ScopeName = "") -> EntryDocument:
+async def got(key: Key, here: Here, where: Whose, response: Response, scope: ScopeName = "") -> EntryDocument:
     """Give what is remembered, from the named scope or the first that has it."""
     found = await recall(here.ports, where, key, scope=scope)
     if found is None:
         raise NotFound(f"nothing is remembered under {key!r}", hint="the list of a scope shows its keys")
+    tagged(response, _tag(found))
     return _document(found)
 
 
 @router.put("/memory/{key}", responses=declared(404, 409))
-async def kept(key: Key, body: RememberBody, here: Here, where: Whose) -> EntryDocument:
-    """Remember a value."""
+async def kept(
+    key: Key, body: RememberBody, here: Here, where: Whose, if_match: IfMatch = None
+) -> EntryDocument:  # fmt: skip
+    """Remember a value; with `If-Match` only in the place of the one that was read."""
+    _only_if(if_match, where.place(body.scope), key)
     return _document(await remember(here.ports, where, key, body.value, scope=body.scope, ttl_s=body.ttl_s))
 
 
@@ -95,9 +101,22 @@ async def added(key: Key, body: AppendBody, here: Here, where: Whose) -> EntryDo
 
 
 @router.delete("/memory/{key}", responses=declared(404))
-async def forgotten(key: Key, here: Here, where: Whose, scope: ScopeName = "") -> Forgotten:
-    """Forget a key in one scope."""
+async def forgotten(
+    key: Key, here: Here, where: Whose, scope: ScopeName = "", if_match: IfMatch = None
+) -> Forgotten:  # fmt: skip
+    """Forget a key in one scope; with `If-Match` only while it is the one that was read."""
+    _only_if(if_match, where.place(scope), key)
     return Forgotten(deleted=await forget(here.ports, where, key, scope=scope))
+
+
+def _tag(entry: Entry | None) -> str:
+    """The tag of an entry; of none there is none that anybody could name."""
+    return document_tag([entry.written_at.isoformat(), entry.value]) if entry else ""
+
+
+def _only_if(wanted: str | None, place: Place, key: str) -> None:
+    if wanted is not None:
+        around().checks.append(lambda tx: must_match(wanted, _tag(tx.memories.get(place, key))))
 
 
 def _document(entry: Entry) -> EntryDocument:

@@ -10,28 +10,33 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request
-from pydantic import ValidationError
+from pydantic import Discriminator, Tag, TypeAdapter, ValidationError
 
 from surefoot.api.deciding import carried_out
 from surefoot.api.documents import Decided, WebhookBody
+from surefoot.api.pausing import document
 from surefoot.api.problems import declared
+from surefoot.api.program_documents import PauseDocument, PauseWebhookBody
 from surefoot.api.reception import Here, Reception
 from surefoot.core.errors import Conflict, Invalid, SurefootError
 from surefoot.core.signature import NONCE_KEPT, verify
 from surefoot.engine.approve import approve
+from surefoot.engine.pause import decide_pause
 
 router = APIRouter(tags=["decide"])
 _BODY = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": WebhookBody.model_json_schema()}}}
-}
+    "requestBody": {"required": True, "content": {"application/json": {"schema": {
+        "anyOf": [WebhookBody.model_json_schema(), PauseWebhookBody.model_json_schema()]
+    }}}}
+}  # fmt: skip
 
 
 @router.post("/webhooks/approval-response", responses=declared(404, 409), openapi_extra=_BODY)
 async def approval_response(
     request: Request, here: Here, x_surefoot_timestamp: Annotated[str, Header()] = "",
     x_surefoot_nonce: Annotated[str, Header()] = "", x_surefoot_signature: Annotated[str, Header()] = "",
-) -> Decided:  # fmt: skip
-    """Decide on a request by a signed message."""
+) -> Decided | PauseDocument:  # fmt: skip
+    """Decide on a request, or on what a program waits for, by a signed message."""
     raw = await request.body()
     try:
         verify(
@@ -40,6 +45,11 @@ async def approval_response(
         )  # fmt: skip
         await _spend(here, x_surefoot_nonce)
         body = _read(raw)
+        if isinstance(body, PauseWebhookBody):
+            return document(await decide_pause(
+                here.ports, body.agent, body.pause, body.decision, by=body.by, feedback=body.feedback,
+                response=body.response, door="webhook",
+            ))  # fmt: skip
         after = await approve(
             here.ports, body.approval, body.decision, by=body.by, version_digest=body.version_hash,
             evidence=body.evidence_hash, feedback=body.feedback, door="webhook",
@@ -50,13 +60,21 @@ async def approval_response(
     return await carried_out(here.ports, after)
 
 
-def _read(raw: bytes) -> WebhookBody:
+def _read(raw: bytes) -> WebhookBody | PauseWebhookBody:
     try:
-        return WebhookBody.model_validate_json(raw)
+        return TypeAdapter[WebhookBody | PauseWebhookBody](Annotated[
+            Annotated[WebhookBody, Tag("approval")] | Annotated[PauseWebhookBody, Tag("pause")],
+            Discriminator(_subject),
+        ]).validate_json(raw)  # fmt: skip
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the body"
         raise Invalid(f"{where}: {first['msg']}", hint="docs/reference/api.md shows what this route takes") from None
+
+
+def _subject(told: object) -> str:
+    """Say whether a message is about a pause or a request."""
+    return "pause" if isinstance(told, dict) and "pause" in told else "approval"
 
 
 async def _spend(here: Reception, nonce: str) -> None:

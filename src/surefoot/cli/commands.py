@@ -78,8 +78,10 @@ def _helped(ctx: typer.Context) -> None:
         raise typer.Exit(2)
 
 
-def _group(name: str, text: str, section: str) -> typer.Typer:
-    group = typer.Typer(name=name, help=text, invoke_without_command=True, rich_markup_mode=None, callback=_helped)
+def _group(name: str, text: str, section: str, kind: type[TyperGroup] = TyperGroup) -> typer.Typer:
+    group = typer.Typer(
+        name=name, help=text, invoke_without_command=True, rich_markup_mode=None, callback=_helped, cls=kind
+    )  # fmt: skip
     app.add_typer(group, rich_help_panel=section)
     return group
 
@@ -107,32 +109,43 @@ def _register() -> None:
         agents,
         decide,
         evals,
+        events,
         findings,
         gate,
         improve,
+        jobs,
         keep,
+        leaving,
+        logs,
         memory,
         notices,
+        pauses,
         probes,
+        processes,
         prune,
         report,
         rollouts,
         server,
         shadow,
+        shares,
         show,
         simulate,
+        tokens,
+        traces,
         traffic,
     )
 
     for room in (
-        agents, show, findings, report, simulate, traffic, improve, gate, prune, probes, shadow, decide, notices, after,
-        keep, server,
+        agents, show, findings, report, simulate, traffic, improve, gate, prune, probes, shadow, decide, notices,
+        after, keep, server, processes, logs, events, jobs, shares, traces, leaving,
     ):  # fmt: skip
         room.register(app)
     rollouts.register(_group("rollout", "Start, watch and steer a rollout on live traffic.", "Improve"))
     evals.register(_group("eval", "Examine agents on suites, compare runs, measure judges.", "Improve"))
     memory.register(_group("memory", "What an agent remembers between requests, scope by scope.", "Traffic"))
+    pauses.register(_group("pauses", "What agents' programs wait for.", "Decide", pauses.PauseCommands))
     keep.register_audit(_group("audit", "Show and verify the record of every change.", "Keep"))
+    tokens.register(_group("token", "Who may come in, and as what.", "Keep", tokens.TokenCommands))
     keep.register_db(_group("db", "Look after the store's schema.", "Keep"))
 
 

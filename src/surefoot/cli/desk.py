@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from surefoot.app import App
     from surefoot.cli.screen import Screen
     from surefoot.config import Settings
-    from surefoot.ports import Site
+    from surefoot.ports.site import Site
 
 P = ParamSpec("P")
 Page = Callable[["Screen"], None]

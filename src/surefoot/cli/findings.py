@@ -14,10 +14,8 @@ from surefoot.cli.desk import Desk, command
 
 if TYPE_CHECKING:
     from surefoot.cli.screen import Screen
-    from surefoot.core.agent import Agent
     from surefoot.core.backlog import Lever
     from surefoot.core.lesson import Lesson
-    from surefoot.ports import Ports, Tx
 
 
 REPO_VERBS = ("add", "rank", "close", "reopen")
@@ -89,6 +87,8 @@ async def levers(
     by: Annotated[str, typer.Option(metavar="NAME", help="add, rank, close, reopen: who decides (default: you)")] = "",
     why: Annotated[str, typer.Option(metavar="TEXT", help="close, reopen: the reason")] = "",
     repo: Annotated[bool, typer.Option("--repo", help="the levers of the repository in DIR (default: here)")] = False,
+    close: Annotated[str, typer.Option(metavar="ID", help="close this one of an agent's, with --by and --why")] = "",
+    reopen: Annotated[str, typer.Option(metavar="ID", help="open this one of an agent's again")] = "",
 ) -> None:
     """List or change the moves that could help, best first.
 
@@ -107,6 +107,10 @@ async def levers(
 
     with desk.app() as app:
         await agent_named(app.ports, agent)
+        if close or reopen:
+            from surefoot.engine.shelve import shelve
+
+            await shelve(app.ports, agent, close or reopen, closed=bool(close), by=by, reason=why)
         found = await app.store.read(
             lambda tx: [(lever, tx.levers.log(agent, lever.id) if log else []) for lever in tx.levers.all(agent)]
         )
@@ -167,9 +171,11 @@ async def lessons(
     agent = one_agent([agent] if agent else [])
 
     with desk.app() as app:
-        record = await agent_named(app.ports, agent)
+        await agent_named(app.ports, agent)
         if add or by:
-            await _taught(app.ports, record, add, by)
+            from surefoot.engine.shelve import taught
+
+            await taught(app.ports, agent, add, by=by)
         found = await app.store.read(lambda tx: tx.lessons.all(agent))
 
     def page(screen: Screen) -> None:
@@ -180,25 +186,6 @@ async def lessons(
         ), wide="lesson")  # fmt: skip
 
     desk.give({"agent": agent, "lessons": [_lesson(one) for one in found], "added": add or None}, page)
-
-
-async def _taught(ports: Ports, agent: Agent, text: str, by: str) -> None:
-    from surefoot.core.errors import Invalid
-    from surefoot.core.lesson import Lesson
-
-    if not text.strip() or not by.strip():
-        raise Invalid("a lesson needs a text and a teacher", hint='write --add "…" --by NAME')
-    now = ports.clock()
-
-    def work(tx: Tx) -> None:
-        tx.lessons.add(
-            Lesson(agent=agent.name, text=text.strip(), evidence=f"by {by.strip()}", tick=agent.tick, at=now)
-        )
-        tx.audit.append(
-            at=now, actor=by.strip(), action="lesson-added", subject=agent.name, payload={"text": text.strip()}
-        )
-
-    await ports.store.write(work)
 
 
 def _lesson(one: Lesson) -> dict[str, Any]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from surefoot.cli.screen import Screen
     from surefoot.core.gate_spec import GateKind
     from surefoot.core.repo.detect import Found
-    from surefoot.ports import Site
+    from surefoot.ports.site import Site
 
 WITH_REPO["init"] = "repo folder base agent mission gates[]: name kind command because; written[] kept[] store next[]"
 MOST_NAMES = 20_000

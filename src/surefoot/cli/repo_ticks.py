@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from surefoot.app import App
     from surefoot.cli.screen import Screen
     from surefoot.engine.durable import Durable
-    from surefoot.ports import Site
+    from surefoot.ports.site import Site
 
 REPO_TICK_KEYS = (
     "repo tick outcome lever title what sentence commit branch tip genome bumped gates[] learned[] paths[] cost_usd "

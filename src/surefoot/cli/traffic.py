@@ -40,11 +40,14 @@ async def ask(
         list[str] | None, typer.Option("--slice", metavar="K=V", help="a trait of the request; repeatable")
     ] = None,
     source: Annotated[str, typer.Option(metavar="ID", help="who is behind the request")] = "",
+    session: Annotated[str, typer.Option(metavar="ID", help="the conversation it belongs to")] = "",
+    external_id: Annotated[str, typer.Option("--external-id", metavar="ID", help="what you call the request")] = "",
 ) -> None:
     """Ask an agent one thing, as one of its users would.
 
     The trace that is printed takes the outcome later.
     """
+    from surefoot.core.asker import Asker
     from surefoot.core.errors import Invalid
     from surefoot.engine.inspect import agent_named
     from surefoot.engine.serve import serve
@@ -52,11 +55,12 @@ async def ask(
     said = sys.stdin.read() if text == "-" else text
     if not said.strip():
         raise Invalid("there is nothing to ask", hint="give a text")
-    traits = _traits(slices or [])
+    traits = pairs(slices or [])
     with desk.app() as app:
         await agent_named(app.ports, agent)
         with desk.waiting(f"{agent} answers"):
-            served = await serve(app.ports, agent, said, unit=unit, source=source, slices=traits)
+            served = await serve(app.ports, agent, said, unit=unit, source=source, slices=traits,
+                                 asker=Asker(session=session, external_id=external_id))  # fmt: skip
 
     def page(screen: Screen) -> None:
         screen.line(served.text)
@@ -68,11 +72,12 @@ async def ask(
                "trace": served.trace_id}, page)  # fmt: skip
 
 
-def _traits(pairs: Sequence[str]) -> dict[str, str]:
+def pairs(given: Sequence[str]) -> dict[str, str]:
+    """Read `name=value` options; Invalid for one that is none."""
     from surefoot.core.errors import Invalid
 
     found: dict[str, str] = {}
-    for pair in pairs:
+    for pair in given:
         name, equals, value = pair.partition("=")
         if not (name.strip() and equals):
             raise Invalid(f"--slice {pair!r} names no value", hint="write it as name=value")
@@ -82,7 +87,11 @@ def _traits(pairs: Sequence[str]) -> dict[str, str]:
 
 async def outcome(
     desk: Desk,
-    trace: Annotated[str, typer.Argument(metavar="TRACE", help="the trace that `ask` printed")],
+    trace: Annotated[str, typer.Argument(metavar="[TRACE]", help="the trace that `ask` printed")] = "",
+    external_id: Annotated[
+        str, typer.Option("--external-id", metavar="ID", help="instead: what the app calls the request")
+    ] = "",
+    agent: Annotated[str, typer.Option(metavar="AGENT", help="whose request --external-id names")] = "",
     expected: Annotated[str, typer.Option(metavar="LABEL", help="the answer that would have been right")] = "",
     verdict: Annotated[
         Said | None,
@@ -96,12 +105,18 @@ async def outcome(
 
     Late, twice and corrected is welcome; the last word that is not unknown counts.
     """
-    from surefoot.engine.observe import observe
+    from surefoot.core.errors import SurefootError
+    from surefoot.engine.observe import Said as Told
+    from surefoot.engine.observe import observe_all
 
+    told = Told(
+        trace_id=trace, external_id=external_id, agent=agent, expected=expected, verdict=verdict, score=score,
+        source=source, feedback=feedback,
+    )  # fmt: skip
     with desk.app() as app:
-        seen = await observe(
-            app.ports, trace, expected=expected, verdict=verdict, score=score, source=source, feedback=feedback
-        )
+        (seen,) = await observe_all(app.ports, [told])
+    if isinstance(seen, SurefootError):
+        raise seen
 
     def page(screen: Screen) -> None:
         wanted = f", expected {seen.expected}" if seen.expected else ""

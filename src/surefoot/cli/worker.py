@@ -18,6 +18,7 @@ from surefoot.cli.ticks import show_tick, tick_document
 from surefoot.core.errors import BudgetExhausted, Conflict, Forbidden, SurefootError, Unavailable
 from surefoot.engine.inspect import agent_named, history
 from surefoot.engine.notify import delivering
+from surefoot.engine.retain import retain_daily
 from surefoot.engine.watch import due
 
 if TYPE_CHECKING:
@@ -68,6 +69,12 @@ class Shift:
             self._remark(f"ended ({ended}) after {len(self._reports)} tick(s); what is unfinished goes on next time")
         return CODES[ended]
 
+    async def turn(self, worker: Durable) -> None:
+        """Take one turn: a tick, the sentinel's night, and a look at the rollouts; for whoever works on many agents."""
+        await self._tick(worker)
+        await self._night(worker)
+        await self._watch(worker)
+
     async def _turns(self, worker: Durable) -> Ended:
         while True:
             report = await self._unless_stopped(self._tick(worker))
@@ -100,7 +107,8 @@ class Shift:
         return report
 
     async def _night(self, worker: Durable) -> None:
-        """Run the sentinel's window, once a day; a missing night is said and is no reason to leave."""
+        """Delete what is too old and run the sentinel's window, once a day; a missing night is no reason to leave."""
+        await retain_daily(self._app.ports, self._app.retention)
         today = f"{self._app.ports.clock():%Y-%m-%d}"
         if self._watched == today or not await self._app.store.read(lambda tx: tx.cases.counts(self._agent).get("val")):
             return

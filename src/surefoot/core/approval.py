@@ -9,6 +9,7 @@ pending, the same person counts once however they write their name, and anybody'
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal, get_args
@@ -85,6 +86,11 @@ def identity(name: str) -> str:
     return " ".join("".join(char for char in folded if not _unseen(char)).split())
 
 
+def whose(name: str, people: Mapping[str, str]) -> str:
+    """Give the identity of the person that a name stands for: that of a token, or the name itself."""
+    return identity(people.get(identity(name), name))
+
+
 def _unseen(char: str) -> bool:
     return char in _UNSEEN or (unicodedata.category(char) in ("Cf", "Cc") and not char.isspace())
 
@@ -98,13 +104,16 @@ def decide(
     evidence_digest: str,
     now: datetime,
     feedback: str = "",
+    people: Mapping[str, str] | None = None,
 ) -> Approval:
     """Give the decided request (still pending while more people are needed), or raise.
 
+    `people` says which person is behind the name of a token, by identity; one person with several is one person.
     Saying yes twice changes nothing. Invalid (no such decision, nobody's name, changes without saying which),
     Forbidden (own proposal), Conflict (decided, expired, stale).
     """
-    _must_be_able(approval, decision, actor, feedback)
+    behind = people or {}
+    _must_be_able(approval, decision, actor, feedback, behind)
     if (state := state_at(approval, now)) != "pending":
         raise Conflict(f"approval {approval.id} is {state}", hint="ask for a new decision on the current evidence")
     if (version_digest, evidence_digest) != (approval.version_digest, approval.evidence_digest):
@@ -112,26 +121,28 @@ def decide(
             f"the evidence of approval {approval.id} has changed since you looked at it",
             hint="read the current evidence and quote its hashes",
         )
-    by = actor.strip()
+    by = behind.get(identity(actor), actor).strip()
     if decision != "approved":
         return replace(approval, state=decision, decided_by=by, decided_at=now, feedback=feedback)
-    if identity(by) in {identity(one.by) for one in approval.consents}:
+    if whose(by, behind) in {whose(one.by, behind) for one in approval.consents}:
         return approval
     after = replace(approval, consents=(*approval.consents, Consent(by=by, at=now, feedback=feedback)))
-    if after.signed < approval.people_needed:
+    if len({whose(one.by, behind) for one in after.consents}) < approval.people_needed:
         return after
     everyone = ", ".join(one.by for one in after.consents)
     said = "; ".join(one.feedback for one in after.consents if one.feedback)
     return replace(after, state="approved", decided_by=everyone, decided_at=now, feedback=said)
 
 
-def _must_be_able(approval: Approval, decision: Decision, actor: str, feedback: str) -> None:
+def _must_be_able(
+    approval: Approval, decision: Decision, actor: str, feedback: str, people: Mapping[str, str]
+) -> None:  # fmt: skip
     """Raise for what is wrong with a decision whatever the request stands at."""
     if decision not in get_args(Decision):
         raise Invalid(f"{decision!r} decides nothing", hint=f"use one of {', '.join(get_args(Decision))}")
     if not identity(actor):
         raise Invalid(f"approval {approval.id} needs a person's name", hint="say who decides (--by NAME)")
-    if identity(actor) in {identity(name) for name in approval.proposers}:
+    if whose(actor, people) in {whose(name, people) for name in approval.proposers}:
         raise Forbidden(
             f"{actor} proposed {approval.agent} v{approval.version} and cannot decide on it",
             hint="another person has to look at it",

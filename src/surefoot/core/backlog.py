@@ -19,7 +19,8 @@ from surefoot.core.injection import smell
 LeverState = Literal["open", "doing", "drafted", "shipped", "failed", "closed"]
 SOURCE_SHARE = 0.10
 MIN_GAP = 3
-FOR_PEOPLE = ("tool:", "slow:", "costly:", "weak:")
+ERASED_GAP = "erased:"
+FOR_PEOPLE = ("tool:", "slow:", "costly:", "weak:", ERASED_GAP)
 PLAIN_CHECKS = frozenset({"", "equals", "contains"})
 _NAME_CHARS = 60
 ENOUGH_LABELS = 100

@@ -32,7 +32,7 @@ class Change:
         """Give the change as lines of a unified diff, each starting with '-', '+' or a space."""
         if self.kind == "moved":
             return [f" {self.id} (moved {f'after {self.follows}' if self.follows else 'to the top'})"]
-        delta = list(difflib.unified_diff(_text(self.before), _text(self.after), n=1, lineterm=""))[2:]
+        delta = list(difflib.unified_diff(block_lines(self.before), block_lines(self.after), n=1, lineterm=""))[2:]
         found = [line for line in delta if not line.startswith("@@")]
         if self.before and self.after and self.before.kind != self.after.kind:
             found += [f"-({self.before.kind})", f"+({self.after.kind})"]
@@ -46,8 +46,8 @@ class Change:
         return f"only its {' and '.join(differing)} changed"
 
 
-def _text(block: Block | None) -> list[str]:
-    """The block as lines: its text, then every trait that changes what it does."""
+def block_lines(block: Block | None) -> list[str]:
+    """Give a block as lines: its text, then every trait that changes what it does; none for no block."""
     if block is None:
         return []
     text = f'"{block.text}" -> {block.answer}' if block.kind == "example" else block.text
@@ -57,10 +57,11 @@ def _text(block: Block | None) -> list[str]:
     if block.applies_to:
         lines += [f"(only where {', '.join(f'{name} = {value}' for name, value in block.applies_to)})"]
     lines += [f"({trait})" for trait in ("locked", "pinned") if getattr(block, trait)]
-    return [_visible(line) for line in lines]
+    return [visible(line) for line in lines]
 
 
-def _visible(line: str) -> str:
+def visible(line: str) -> str:
+    """Write out each character of a line that shows nothing."""
     return "".join(char if char.isprintable() or char == "\t" else f"<U+{ord(char):04X}>" for char in line)
 
 

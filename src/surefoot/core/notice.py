@@ -16,7 +16,15 @@ from typing import Literal, cast
 from surefoot.core.errors import Conflict
 
 NoticeKind = Literal[
-    "approval_requested", "approval_signed", "approval_decided", "freeze_recommended", "reward_hacking_suspected"
+    "approval_requested",
+    "approval_signed",
+    "approval_decided",
+    "freeze_recommended",
+    "reward_hacking_suspected",
+    "pause_requested",
+    "pause_decided",
+    "event",
+    "execution_ended",
 ]
 NoticeState = Literal["waiting", "delivered", "dead"]
 TRIES = 5

@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Literal
 
 Arm = Literal["incumbent", "challenger"]
+GONE = "gone"
+"""How a trace ends whose texts were deleted; it is kept only because counts of a rollout rest on it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +19,8 @@ class Trace:
     `unit` is what assignment was sticky to (session, else actor, else the request). `weight_percent` is the
     challenger's share when the unit was first seen, `epoch` the weight epoch of that moment. Outside a rollout
     `rollout` is empty and `arm` is incumbent. `source` names who is behind the request, for quotas; empty if unknown.
+    `session` and `actor` are what the app calls the conversation and the person, `external_id` what it calls the
+    request; each empty if it does not say. An `external_id` used again names the newest request of the agent.
     """
 
     id: str
@@ -35,6 +39,9 @@ class Trace:
     slices: Mapping[str, str] = field(default_factory=dict[str, str])
     latency_s: float = 0.0
     cost_usd: float = 0.0
+    session: str = ""
+    actor: str = ""
+    external_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -201,7 +201,8 @@ def _chat_heard(answer: Body) -> Heard:
 
 def _response_heard(answer: Body) -> Heard:
     output: object = answer.get("output")
-    items = [cast("Body", one) for one in cast("list[object]", output or []) if isinstance(one, dict)]
+    listed = cast("list[object]", output) if isinstance(output, list) else []
+    items = [cast("Body", one) for one in listed if isinstance(one, dict)]
     text = "\n".join(text_of(one.get("content")) for one in items if one.get("type") == "message")
     calls = _written([one for one in items if one.get("type") == "function_call"])
     reason: object = _dict(answer.get("incomplete_details")).get("reason")

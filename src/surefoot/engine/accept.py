@@ -6,12 +6,13 @@ accepted is accepted by name and for this rollout only; the guard on all failure
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from surefoot.core.approval import identity
+from surefoot.core.approval import whose
 from surefoot.core.errors import Conflict, Forbidden, Invalid, NotFound
 from surefoot.core.rollout.standing import Rollout
+from surefoot.engine.issue import people
 from surefoot.engine.operate import ENDED
 from surefoot.ports import Ports, Tx
 
@@ -26,7 +27,7 @@ async def accept_guards(ports: Ports, rollout_id: str, names: Collection[str], *
 
     def work(tx: Tx) -> Rollout:
         rollout = tx.rollouts.get(rollout_id)
-        _may(rollout, names, by)
+        _may(rollout, names, by, people(tx, ports))
         tx.audit.append(
             at=ports.clock(), actor=by, action="guard-accepted", subject=f"{rollout.agent}/v{rollout.challenger}",
             payload={"rollout": rollout_id, "names": sorted(names), "reason": why},
@@ -37,14 +38,14 @@ async def accept_guards(ports: Ports, rollout_id: str, names: Collection[str], *
     return await ports.store.write(work)
 
 
-def _may(rollout: Rollout, names: Collection[str], by: str) -> None:
+def _may(rollout: Rollout, names: Collection[str], by: str, known: Mapping[str, str]) -> None:
     if rollout.state in ENDED:
         raise Conflict(f"rollout {rollout.id} has ended: {rollout.state.replace('_', ' ')}", hint="look at it again")
     for name in names:
         if name not in rollout.settings.guards:
             watched = ", ".join(rollout.settings.guards) or "nothing"
             raise NotFound(f"{name!r} is not watched in this rollout", hint=f"watched: {watched}")
-    if identity(by) in {identity(name) for name in rollout.proposers}:
+    if whose(by, known) in {whose(name, known) for name in rollout.proposers}:
         raise Forbidden(
             f"{by} proposed {rollout.agent} v{rollout.challenger} and cannot accept what it worsens",
             hint="another person has to look at it",

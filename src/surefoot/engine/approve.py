@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from surefoot.core.approval import Approval, Decision, decide, people_needed, state_at
+from surefoot.core.approval import Approval, Decision, decide, identity, people_needed, state_at
 from surefoot.core.diff import Change, changes
 from surefoot.core.errors import Conflict
 from surefoot.core.genome import Genome
 from surefoot.core.lesson import Lesson
-from surefoot.core.policy import level_between
+from surefoot.core.policy import ChangeLevel, level_between
 from surefoot.core.rollout.standing import Rollout
+from surefoot.core.session import needs_fresh
 from surefoot.engine.incident import levers_of
+from surefoot.engine.issue import must_be_fresh, people
 from surefoot.engine.notify import announce
 from surefoot.engine.serve import storable
 from surefoot.ports import Ports, Tx
@@ -24,9 +26,13 @@ from surefoot.ports import Ports, Tx
 
 def people_for(tx: Tx, ports: Ports, rollout: Rollout) -> int:
     """Give how many people must say yes to this promotion."""
+    policy = tx.agents.get(rollout.agent).policy
+    return people_needed(policy, _level(tx, rollout), house=ports.people_needed)
+
+
+def _level(tx: Tx, rollout: Rollout) -> ChangeLevel:
     old, new = (tx.versions.get(rollout.agent, number).genome for number in (rollout.incumbent, rollout.challenger))
-    level = level_between(tx.versions.genome(old), tx.versions.genome(new))
-    return people_needed(tx.agents.get(rollout.agent).policy, level, house=ports.people_needed)
+    return level_between(tx.versions.genome(old), tx.versions.genome(new))
 
 
 def ask(tx: Tx, ports: Ports, approval: Approval, sentence: str) -> Approval:
@@ -44,19 +50,20 @@ def ask(tx: Tx, ports: Ports, approval: Approval, sentence: str) -> Approval:
 
 async def approve(
     ports: Ports, approval_id: str, decision: Decision, *, by: str, version_digest: str = "", evidence: str = "",
-    feedback: str = "", door: str = "",
+    feedback: str = "", door: str = "", login: str = "",
 ) -> Approval:  # fmt: skip
     """Decide on a request; it stays pending while more people are needed.
 
     The caller quotes the hashes of what was looked at (by default those of the request itself); `door` says how the
-    decision came in. Raises Forbidden for one's own proposal, Conflict when the request is stale, decided or expired,
-    or its rollout has ended.
+    decision came in. Through the API and the dashboard a yes to a change of level 3 takes the proof of a fresh `login`.
+    Raises Forbidden for one's own proposal, Conflict when the request is stale, decided or expired, or its rollout has
+    ended.
     """
-    now, by, feedback = ports.clock(), storable(by), storable(feedback)
+    now, by, feedback = ports.clock(), storable(by), ports.redact_note(storable(feedback))
 
     def work(tx: Tx) -> Approval:
         before = tx.approvals.get(approval_id)
-        rollout = tx.rollouts.get(before.rollout)
+        rollout, known = tx.rollouts.get(before.rollout), people(tx, ports)
         if rollout.approval != before.id or rollout.state != "awaiting_approval":
             raise Conflict(
                 f"approval {approval_id} is stale: its rollout is {rollout.state.replace('_', ' ')}",
@@ -64,12 +71,14 @@ async def approve(
             )
         after = decide(
             before, decision, actor=by, version_digest=version_digest or before.version_digest,
-            evidence_digest=evidence or before.evidence_digest, now=now, feedback=feedback,
+            evidence_digest=evidence or before.evidence_digest, now=now, feedback=feedback, people=known,
         )  # fmt: skip
         if after == before:
             return before
+        if door in ("api", "dashboard") and decision == "approved" and needs_fresh(_level(tx, rollout)):
+            must_be_fresh(tx, ports, login, by)
         tx.approvals.swap(before, after)
-        _recorded(tx, ports, after, decision, by, feedback, door)
+        _recorded(tx, ports, after, decision, known.get(identity(by), by), feedback, door)
         if after.state in ("rejected", "changes_requested"):
             _taught(tx, ports, after)
         return after

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from surefoot.core.agent import Agent
-from surefoot.core.budget import Budget
+from surefoot.core.budget import Budget, Ledger
 from surefoot.core.case import Case
 from surefoot.core.digest import digest
 from surefoot.core.errors import Invalid, Unavailable
@@ -166,6 +166,17 @@ def settled(tx: Tx, hold: Hold, actual: Cost) -> None:
     """Replace a reservation by what it really cost, in the ledgers it was made in."""
     for ledger, key in hold.keys:
         tx.ledgers.settle(ledger, key, actual)
+
+
+async def spent(ports: Ports, name: str) -> tuple[str, Ledger]:
+    """Give today (UTC) and its ledger of an agent: what was spent and is reserved, under the day's budget."""
+    day = f"{ports.clock():%Y-%m-%d}"
+
+    def work(tx: Tx) -> Ledger:
+        scope, budget = _scopes(tx.agents.get(name), "", day)[0]
+        return tx.ledgers.get(scope, budget)
+
+    return day, await ports.store.read(work)
 
 
 def _scopes(agent: Agent, scope: str, day: str) -> list[tuple[str, Budget]]:

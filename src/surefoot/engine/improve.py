@@ -19,11 +19,13 @@ from surefoot.core.edit import Edit
 from surefoot.core.errors import SurefootError
 from surefoot.core.genome import Genome
 from surefoot.core.guardrail import Bounds, Judgement, judge, ngrams
+from surefoot.core.lesson import Lesson
 from surefoot.core.proposal import Brief, Cost, Example, Proposal
 from surefoot.core.similar import nearest
 from surefoot.engine.evaluate import Hold, Sheet, examine, reserve, settled
 from surefoot.engine.halve import halve
 from surefoot.engine.object import objections
+from surefoot.engine.serve import storable
 from surefoot.engine.triage import Triage
 from surefoot.engine.worth import values
 from surefoot.ports import Filed, Ports, ProposalState, Tx
@@ -65,7 +67,7 @@ async def improve(ports: Ports, found: Triage, lever: Lever, *, tick: int, scope
     agent = found.agent
     gap = next(gap for gap in found.gaps if gap.key == lever.gap)
     known = await ports.store.read(lambda tx: {filed.id: filed for filed in tx.proposals.all(agent.name)})
-    base, held_out, tried = await ports.store.read(lambda tx: _surroundings(tx, agent))
+    base, held_out, tried = await ports.store.read(lambda tx: surroundings(tx, agent))
     worths = await ports.store.read(lambda tx: values(tx, agent.name, found.genome))
     setting = _Setting(ports=ports, found=found, lever=lever, gap=gap, tick=tick, scope=scope, base=base,
                        held_out=held_out, tried=tried, known=known, worths=worths)  # fmt: skip
@@ -100,7 +102,8 @@ async def _written(setting: _Setting, number: int, kinds: tuple[LeverKind, ...])
         judgement = await _judged(setting, proposal)
         mine = Filed(
             id=proposal_id, agent=agent.name, tick=setting.tick, lever=setting.lever.id, on=agent.live,
-            proposal=proposal, state="proposed", at=ports.clock(), evidence=_findings(judgement),
+            proposal=replace(proposal, rationale=ports.redact_note(storable(proposal.rationale))), state="proposed",
+            at=ports.clock(), evidence=_findings(judgement),
         )  # fmt: skip
         filed = await ports.store.write(lambda tx: _on_file(tx, mine, hold))
     return Written(filed=filed, judgement=await _judged(setting, filed.proposal))
@@ -154,8 +157,8 @@ def _on_file(tx: Tx, mine: Filed, hold: Hold) -> Filed:
     return known.get(mine.id, mine)
 
 
-def _surroundings(tx: Tx, agent: Agent) -> tuple[Genome, frozenset[str], frozenset[str]]:
-    """The base genome, the 8-grams of everything held out, and the fingerprints of what did not work before."""
+def surroundings(tx: Tx, agent: Agent) -> tuple[Genome, frozenset[str], frozenset[str]]:
+    """Give the base genome, the 8-grams of everything held out, and the fingerprints of what did not work before."""
     held_out = tx.cases.of(agent.name, ("hidden", "val", "sealed", "later", "untouched"))
     tried = frozenset(
         edit.fingerprint
@@ -175,19 +178,31 @@ def _not_promoted(tx: Tx, agent: Agent, filed: Filed) -> bool:
 
 
 async def _brief(ports: Ports, found: Triage, gap: Gap, tried: frozenset[str], scope: str) -> Brief:
-    """Show the last failures of the gap and the ones most like them, and shown cases that must stay right."""
+    """Show the gap with what the genome says now to each shown case."""
     agent, genome = found.agent, found.genome
-    shown = await ports.store.read(lambda tx: tx.cases.of(agent.name, ("shown",), limit=OTHERS * 2))
+    shown, lessons = await ports.store.read(lambda tx: visible(tx, agent))
     (sheet,) = await examine(ports, agent, [genome], shown, scope=scope)
+    return brief_of(ports, agent, genome, gap, tried=tried, shown=shown, sheet=sheet, lessons=lessons)
+
+
+def visible(tx: Tx, agent: Agent) -> tuple[list[Case], list[Lesson]]:
+    """Give what an improver may be shown: shown cases, and the last lessons."""
+    return tx.cases.of(agent.name, ("shown",), limit=OTHERS * 2), tx.lessons.all(agent.name)[-10:]
+
+
+def brief_of(
+    ports: Ports, agent: Agent, genome: Genome, gap: Gap, *, tried: frozenset[str], shown: Sequence[Case],
+    sheet: Sheet, lessons: Sequence[Lesson],
+) -> Brief:  # fmt: skip
+    """Show the last failures of the gap and the ones most like them, and shown cases that must stay right."""
     failing = {failure.input for failure in gap.failures}
     mine = [case for case in shown if case.input in failing]
     rest = [case for case in shown if case.input not in failing][:OTHERS]
     bounds = agent.bounds
-    lessons = await ports.store.read(lambda tx: tx.lessons.all(agent.name))
     return Brief(
         agent=agent.name, genome=genome, gap=gap.key, title=gap.title,
         failures=_examples(_chosen(mine, agent.habits.recent), sheet, ports), others=_examples(rest, sheet, ports),
-        labels=agent.labels, tried=tried, lessons=tuple(lesson.text for lesson in lessons[-10:]),
+        labels=agent.labels, tried=tried, lessons=tuple(lesson.text for lesson in lessons),
         max_edits=bounds.edits, rule_room=_room(genome, bounds, "rule"), example_room=_room(genome, bounds, "example"),
         rule_chars=bounds.rule_chars, model=agent.habits.model,
     )  # fmt: skip
@@ -201,7 +216,14 @@ def _chosen(cases: Sequence[Case], recent: int) -> list[Case]:
 
 def _examples(cases: Sequence[Case], sheet: Sheet, ports: Ports) -> tuple[Example, ...]:
     """Give cases as an improver sees them: redacted once more, since an operator's own file was kept as it came."""
-    return tuple(_example(replace(case, input=ports.redact(case.input)), _answer(sheet, case)) for case in cases)
+    return tuple(
+        _example(
+            replace(case, input=ports.redact(case.input), expected=ports.redact(case.expected),
+                    slices=ports.redact_slices(case.slices)),
+            None if (said := _answer(sheet, case)) is None else ports.redact(said),
+        )
+        for case in cases
+    )  # fmt: skip
 
 
 def _example(case: Case, predicted: str | None) -> Example:

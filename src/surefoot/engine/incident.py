@@ -40,7 +40,7 @@ def opened(
 
 async def close(ports: Ports, incident_id: str, *, by: str, note: str = "") -> Incident:
     """Close an incident in a person's name; closing the sentinel's is to say that its alarm was looked at."""
-    now = ports.clock()
+    now, note = ports.clock(), ports.redact_note(note)
 
     def work(tx: Tx) -> Incident:
         after = tx.incidents.swap(closed(tx.incidents.get(incident_id), by=by, note=note, at=now))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from surefoot.core.asker import Asker
 from surefoot.core.errors import SurefootError
 from surefoot.core.score import Outcome
 from surefoot.core.trace import Trace
@@ -20,6 +21,7 @@ from surefoot.core.wire import Heard
 from surefoot.engine.route import Routed
 from surefoot.engine.serve import storable
 from surefoot.ports.recorder import Recorder
+from surefoot.ports.telemetry import Answered, Nobody, Telemetry
 
 Kept = Literal["kept", "lost"]
 _OF_THE_VERSION = frozenset({"length", "truncated", "refused", "error"})
@@ -41,6 +43,7 @@ class Exchange:
     slices: Mapping[str, str] = field(default_factory=dict[str, str])
     cost_usd: float = 0.0
     blameless: bool = False
+    asker: Asker = field(default_factory=Asker)
 
 
 async def jot(recorder: Recorder, exchange: Exchange) -> Kept:
@@ -52,6 +55,18 @@ async def jot(recorder: Recorder, exchange: Exchange) -> Kept:
     return "kept"
 
 
+def tell(telemetry: Telemetry, exchange: Exchange, traceparent: str) -> None:
+    """Tell an observer outside of an exchange, and of the failure that it may be already."""
+    if isinstance(telemetry, Nobody):
+        return
+    telemetry.answered(Answered(
+        trace=trace_of(exchange), model=exchange.routed.voice.model, tokens_in=exchange.heard.tokens_in,
+        tokens_out=exchange.heard.tokens_out, traceparent=traceparent,
+    ))  # fmt: skip
+    if (outcome := outcome_of(exchange)) is not None:
+        telemetry.judged(exchange.agent, outcome)
+
+
 def trace_of(exchange: Exchange) -> Trace:
     """Give the trace of an exchange."""
     routed = exchange.routed
@@ -61,6 +76,8 @@ def trace_of(exchange: Exchange) -> Trace:
         finish=exchange.heard.finish, at=exchange.at, rollout=routed.rollout, arm=routed.arm,
         weight_percent=routed.weight_percent, epoch=routed.epoch, source=storable(exchange.source),
         slices=exchange.slices, latency_s=exchange.latency_s, cost_usd=exchange.cost_usd,
+        session=storable(exchange.asker.session), actor=storable(exchange.asker.actor),
+        external_id=storable(exchange.asker.external_id),
     )  # fmt: skip
 
 

@@ -56,6 +56,7 @@ def look_at(tx: Tx, rollout_id: str, now: datetime) -> Look:
         rollback_by=rollout.wished_by if rollout.wish == "roll_back" else "",
         override_by=rollout.wished_by if rollout.wish == "promote" else "",
         thaw_by=rollout.wished_by if rollout.wish == "thaw" else "",
+        share_by=rollout.wished_by if rollout.wish == "share" else "", share_percent=rollout.wish_percent,
     )  # fmt: skip
     return Look(rollout=rollout, agent=agent, challenger=challenger, facts=facts, approval=approval)
 

@@ -14,7 +14,11 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 
 from surefoot.core.errors import Conflict, Invalid, SurefootError, Unavailable
+from surefoot.core.execution import CHANNEL as OF_EXECUTION
 from surefoot.core.notice import Notice, NoticeKind, NoticeState, delivered, failed, redriven, taken
+from surefoot.core.subscription import subscribed
+from surefoot.engine.settle import tell
+from surefoot.engine.subscribe import spread
 from surefoot.ports import Ports, Tx
 
 AT_ONCE = 100
@@ -46,6 +50,7 @@ def announce(
 
 async def deliver(ports: Ports, *, limit: int = AT_ONCE) -> Round:
     """Try every notice whose time has come, oldest first, and give what became of each."""
+    await spread(ports)
     done: list[Notice] = []
     while len(done) < limit and (notice := await _take(ports)) is not None:
         done.append(await _tried(ports, notice))
@@ -92,6 +97,13 @@ async def _tried(ports: Ports, notice: Notice) -> Notice:
 
 
 async def _send(ports: Ports, notice: Notice) -> None:
+    if name := subscribed(notice.channel):
+        url = await ports.store.read(lambda tx: tx.subscriptions.get(name).url)
+        await ports.hooks.notifier(url, name).send(notice)
+        return
+    if notice.channel.startswith(OF_EXECUTION):
+        await tell(ports, notice)
+        return
     if notice.channel not in ports.notifiers:
         raise Unavailable(f"the channel {notice.channel} is not set up here", hint="see [notify] in surefoot.toml")
     await ports.notifiers[notice.channel].send(notice)

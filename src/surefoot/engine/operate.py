@@ -175,7 +175,7 @@ def _after(rollout: Rollout, step: Step, seq: int, now: datetime) -> Rollout:
     thawed, over_now = step.action == "thaw", step.state in ENDED and not step.holdback_percent
     return replace(
         rollout, state=step.state, weight_percent=step.weight_percent, epoch=step.epoch, steps=seq,
-        reason=step.reason, wish="" if step.by or step.state in ENDED else rollout.wish,
+        reason=step.reason, wish="" if step.by or step.state in ENDED or rollout.wish == "share" else rollout.wish,
         approval="" if thawed else rollout.approval, thawed_epoch=step.epoch if thawed else rollout.thawed_epoch,
         started_at=now if begins else rollout.started_at, queued=rollout.queued and step.state == "draft",
         promoted_at=now if step.action == "promote" else rollout.promoted_at, holdback_percent=step.holdback_percent,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from surefoot.core.agent import Agent, Habits
-from surefoot.core.case import Case
+from surefoot.core.case import Case, case_id
 from surefoot.core.diff import changes
 from surefoot.core.digest import digest
 from surefoot.core.errors import Conflict, Forbidden, Invalid
@@ -15,6 +15,7 @@ from surefoot.core.guardrail import Bounds
 from surefoot.core.lesson import SHIPPED, Lesson
 from surefoot.core.policy import Policy
 from surefoot.core.version import Version
+from surefoot.engine.serve import storable
 from surefoot.ports import Ports, Tx
 
 
@@ -48,8 +49,8 @@ async def create_agent(
 
 
 async def add_cases(ports: Ports, cases: Iterable[Case], *, by: str) -> int:
-    """Add cases that an operator supplied; those that are there already stay as they are."""
-    kept, now = list(cases), ports.clock()
+    """Add cases that an operator supplied, redacted; those that are there already stay as they are."""
+    kept, now = [_redacted(ports, case) for case in cases], ports.clock()
 
     def work(tx: Tx) -> int:
         added = tx.cases.add(kept)
@@ -58,6 +59,13 @@ async def add_cases(ports: Ports, cases: Iterable[Case], *, by: str) -> int:
         return added
 
     return await ports.store.write(work)
+
+
+def _redacted(ports: Ports, case: Case) -> Case:
+    """The case as it may be stored, which is another one where something was taken out; its split stays."""
+    asked, right = ports.redact(storable(case.input)), ports.redact(storable(case.expected))
+    name = case.id if (asked, right) == (case.input, case.expected) else case_id(case.agent, asked, right)
+    return replace(case, id=name, input=asked, expected=right, slices=ports.redact_slices(case.slices))
 
 
 async def offer_version(ports: Ports, name: str, genome: Genome, *, by: str, rationale: str) -> Version:
@@ -95,7 +103,7 @@ def _locked_changes(base: Genome, genome: Genome) -> list[str]:
 
 async def stop(ports: Ports, name: str, *, by: str, stopped: bool = True, reason: str = "") -> Agent:
     """Set or lift the kill switch: a stopped agent serves its live version and changes in no way."""
-    now = ports.clock()
+    now, reason = ports.clock(), ports.redact_note(reason)
 
     def work(tx: Tx) -> Agent:
         agent = tx.agents.get(name)

@@ -1,7 +1,7 @@
 """Remember: write, read, append to and forget what an agent keeps, each in one transaction.
 
 An append reads and writes under the store's write lock, so that fifty writers lose nothing. What has expired is as if
-it were not there, and goes when somebody looks or writes.
+it were not there, and goes when somebody looks or writes. Values, keys and owners are redacted before they are stored.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from surefoot.core.memory import (
     text_of,
 )
 from surefoot.core.similar import nearest
+from surefoot.engine.serve import storable
+from surefoot.engine.settle import veiled
 from surefoot.ports import Ports, Tx
 
 SWEPT = 100
@@ -34,10 +36,22 @@ async def remember(
     ports: Ports, where: Where, key: str, value: object, *, scope: str = "", ttl_s: float | None = None
 ) -> Entry:
     """Write a value under a key in the named scope, else the most specific one; it replaces what was there."""
-    now = ports.clock()
-    entry = Entry(place=where.place(scope), key=checked_key(key), value=checked_value(value, key), written_at=now,
+    now, where, key = ports.clock(), _kept(ports, where), _key(ports, key)
+    entry = Entry(place=where.place(scope), key=key, value=veiled(ports, checked_value(value, key)), written_at=now,
                   expires_at=expiry(now, ttl_s))  # fmt: skip
     return await ports.store.write(lambda tx: _written(tx, entry))
+
+
+def _kept(ports: Ports, where: Where) -> Where:
+    """The same names as they are stored after redaction, in writing and in looking up alike."""
+    return replace(
+        where, workflow=ports.redact_name(storable(where.workflow)), session=ports.redact_name(storable(where.session)),
+        actor=ports.redact_name(storable(where.actor)),
+    )  # fmt: skip
+
+
+def _key(ports: Ports, key: str) -> str:
+    return ports.redact_slices({"key": checked_key(storable(key))})["key"]
 
 
 def _written(tx: Tx, entry: Entry) -> Entry:
@@ -60,10 +74,11 @@ async def append(
     ports: Ports, where: Where, key: str, item: object, *, scope: str = "", keep: int = MOST_ITEMS
 ) -> Entry:
     """Append to the list under a key, which begins empty; of more than `keep` items the oldest go."""
-    place, now = where.place(scope), ports.clock()
+    place, now, key = _kept(ports, where).place(scope), ports.clock(), _key(ports, key)
+    item = veiled(ports, checked_value(item, key))
 
     def work(tx: Tx) -> Entry:
-        old = tx.memories.get(place, checked_key(key))
+        old = tx.memories.get(place, key)
         there = old if old is not None and old.alive(now) else None
         items = appended(there.value if there else None, item, key, keep)
         entry = Entry(place=place, key=key, value=items, written_at=now, expires_at=there.expires_at if there else None)
@@ -77,8 +92,8 @@ async def append(
 
 async def recall(ports: Ports, where: Where, key: str, *, scope: str = "") -> Entry | None:
     """Give what is remembered under a key: in the named scope only, else in the first scope that has it."""
+    where, key = _kept(ports, where), _key(ports, key)
     places, now = ((where.place(scope),) if scope else where.places()), ports.clock()
-    checked_key(key)
 
     def work(tx: Tx) -> Entry | None:
         found = (tx.memories.get(place, key) for place in places)
@@ -89,19 +104,20 @@ async def recall(ports: Ports, where: Where, key: str, *, scope: str = "") -> En
 
 async def forget(ports: Ports, where: Where, key: str, *, scope: str = "") -> bool:
     """Delete a key in one scope; False if nothing was there."""
-    place, now = where.place(scope), ports.clock()
-    return await ports.store.write(lambda tx: tx.memories.drop(place, checked_key(key), at=now))
+    place, now, key = _kept(ports, where).place(scope), ports.clock(), _key(ports, key)
+    return await ports.store.write(lambda tx: tx.memories.drop(place, key, at=now))
 
 
 async def entries(ports: Ports, where: Where, *, scope: str, pattern: str = "*") -> list[Entry]:
     """List one scope by key; a list over all scopes would hide which is which."""
-    place, now = where.place(scope), ports.clock()
+    place, now = _kept(ports, where).place(scope), ports.clock()
     found = await ports.store.read(lambda tx: tx.memories.of(place))
     return [entry for entry in found if entry.alive(now) and matches(pattern, entry.key)]
 
 
 async def similar(ports: Ports, where: Where, text: str, *, scope: str = "", limit: int = 10) -> list[Entry]:
     """Give the entries and list items most like a text, nearest first, from the named scope or all of them."""
+    where, text = _kept(ports, where), ports.redact(storable(text))
     places, now = ((where.place(scope),) if scope else where.places()), ports.clock()
     found = await ports.store.read(lambda tx: [entry for place in places for entry in tx.memories.of(place)])
     parts = [part for entry in found if entry.alive(now) for part in _parts(entry)]
@@ -120,5 +136,6 @@ async def changes(
     ports: Ports, where: Where, *, after: int = 0, pattern: str = "*", limit: int = PAGE
 ) -> list[MemoryChange]:
     """Give what happened to matching keys in the request's scopes after the change `after`, oldest first."""
-    found = await ports.store.read(lambda tx: tx.memories.changes(where.places(), after=after, limit=limit))
+    places = _kept(ports, where).places()
+    found = await ports.store.read(lambda tx: tx.memories.changes(places, after=after, limit=limit))
     return [change for change in found if matches(pattern, change.key)]

@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from surefoot.core.agent import Agent
-from surefoot.core.approval import identity
+from surefoot.core.approval import whose
 from surefoot.core.errors import Conflict, Forbidden, Invalid
 from surefoot.core.rollout.standing import Rollout
 from surefoot.core.version import Version
 from surefoot.engine.approve import people_for
 from surefoot.engine.halt import halted
 from surefoot.engine.incident import taken_back
+from surefoot.engine.issue import people
 from surefoot.engine.operate import ENDED, next_turn, reconcile, step_within, supersede
 from surefoot.engine.sentinel import open_alarm
 from surefoot.ports import Ports, Tx
@@ -40,6 +41,7 @@ async def rollback(ports: Ports, name: str, *, by: str, to: int | None = None, r
     """Take the challenger's share away, or make an earlier version live; `by` names the person."""
     if not by.strip():
         raise Invalid("a rollback needs a person's name", hint="say who decides (--by NAME)")
+    reason = ports.redact_note(reason)
     active = await ports.store.read(lambda tx: tx.rollouts.active(name))
     if active is not None:
         ended = await _ended(ports, active, by, reason)
@@ -76,7 +78,8 @@ def wish(tx: Tx, ports: Ports, rollout_id: str, what: str, by: str, reason: str)
     rollout = tx.rollouts.get(rollout_id)
     if rollout.state in ENDED:
         raise Conflict(f"rollout {rollout_id} has ended: {rollout.state.replace('_', ' ')}", hint="look at it again")
-    if what in ("promote", "thaw") and identity(by) in {identity(name) for name in rollout.proposers}:
+    known = people(tx, ports)
+    if what in ("promote", "thaw") and whose(by, known) in {whose(name, known) for name in rollout.proposers}:
         raise Forbidden(
             f"{by} proposed {rollout.agent} v{rollout.challenger} and cannot {what} it",
             hint="another person has to look at it",
@@ -146,7 +149,7 @@ async def thaw(ports: Ports, rollout_id: str, *, by: str, reason: str = "") -> R
             raise Conflict(f"agent {rollout.agent} is stopped", hint="surefoot resume lets it change again")
         if alarm := open_alarm(tx, rollout.agent):
             raise Conflict(f"an alarm is open: {alarm}", hint="surefoot incidents shows it, and --close closes it")
-        return wish(tx, ports, rollout_id, "thaw", by, reason)
+        return wish(tx, ports, rollout_id, "thaw", by, ports.redact_note(reason))
 
     return await ports.store.write(work)
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from surefoot.core.asker import Asker
 from surefoot.core.errors import Invalid, Unavailable
 from surefoot.core.genome import Genome, render
 from surefoot.core.rollout.assign import Assignment, RolloutView, assign
@@ -43,20 +44,29 @@ class Seat:
 
 
 async def serve(
-    ports: Ports, agent: str, text: str, *, unit: str = "", source: str = "", slices: Mapping[str, str] | None = None
-) -> Served:
+    ports: Ports, agent: str, text: str, *, unit: str = "", source: str = "", slices: Mapping[str, str] | None = None,
+    asker: Asker | None = None,
+) -> Served:  # fmt: skip
     """Answer one request of a unit (a session, else an actor; by default the request itself)."""
-    trace_id, now = ports.new_id(), ports.clock()
-    text, unit, here = storable(text), storable(unit) or trace_id, dict(slices or {})
-    seat = await _seated(ports, agent, unit)
+    trace_id, now, whose = ports.new_id(), ports.clock(), asker or Asker()
+    unit = ports.redact_name(storable(unit or whose.session or whose.actor)) or trace_id
+    text, here = storable(text), dict(slices or {})
+    seat = await seated(ports, agent, unit)
     model = ports.model_named(seat.model)
     answer, problem = await _asked(model, question(seat.genome, text, here))
+
+    def named(name: str) -> str:
+        return ports.redact_name(storable(name))
+
     trace = Trace(
         id=trace_id, agent=agent, version=seat.version, unit=unit, input=ports.redact(text),
         output=ports.redact(storable(answer.text)),
         finish=answer.finish, at=now, rollout=seat.rollout, arm=seat.arm,
-        weight_percent=seat.assignment.weight_percent, epoch=seat.assignment.epoch, source=storable(source),
-        slices=here, latency_s=answer.latency_s, cost_usd=answer.cost.usd,
+        weight_percent=seat.assignment.weight_percent, epoch=seat.assignment.epoch,
+        source=named(source or whose.actor), slices=ports.redact_slices(here),
+        latency_s=answer.latency_s, cost_usd=answer.cost.usd,
+        session=named(whose.session), actor=named(whose.actor or _person(source)),
+        external_id=named(whose.external_id),
     )  # fmt: skip
     await ports.store.write(lambda tx: _recorded(tx, trace))
     if problem is not None:
@@ -64,8 +74,8 @@ async def serve(
     return Served(trace_id=trace_id, text=answer.text, version=seat.version, finish=answer.finish)
 
 
-async def _seated(ports: Ports, agent: str, unit: str) -> Seat:
-    """Find the seat; only a unit that is new to a rollout needs the write lock."""
+async def seated(ports: Ports, agent: str, unit: str) -> Seat:
+    """Give who serves a unit; only a unit that is new to a rollout needs the write lock."""
     seat = await ports.store.read(lambda tx: _known_seat(tx, agent, unit))
     return seat or await ports.store.write(lambda tx: _new_seat(tx, agent, unit))
 
@@ -144,7 +154,12 @@ def _drawn_seat(tx: Tx, draw: Draw, unit: str, pin: Pin) -> Seat:
 
 def storable(text: str) -> str:
     """Give the text with a `?` for each half of a broken character (JSON can carry them, UTF-8 cannot)."""
-    return text.encode("utf-8", "replace").decode()
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _person(source: str) -> str:
+    """A source is the person behind a request, unless it is a line of a file."""
+    return "" if source.startswith("file:") else source
 
 
 def question(genome: Genome, text: str, slices: Mapping[str, str], *, case_id: str = "") -> Question:

@@ -12,7 +12,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from surefoot.core.agent import Agent
-from surefoot.core.backlog import Failure, Gap, Lever, gaps, hold_reason, missed_by, nothing_to_fix, quota, sources
+from surefoot.core.backlog import (
+    ERASED_GAP,
+    Failure,
+    Gap,
+    Lever,
+    gaps,
+    hold_reason,
+    missed_by,
+    nothing_to_fix,
+    quota,
+    sources,
+)
 from surefoot.core.case import Case, Split, case_id, groups, split_of
 from surefoot.core.cluster import clusters, merged
 from surefoot.core.digest import digest
@@ -200,7 +211,10 @@ def _case_of(agent: Agent, failure: Failure) -> str:
 
 def _backlog(tx: Tx, ports: Ports, agent: Agent, found: Sequence[Gap], *, for_people: bool = False) -> list[Lever]:
     """Open a lever per gap, refresh those there are, and close those whose gap is gone; of one sort at a time."""
-    known = {lever.gap: lever for lever in tx.levers.all(agent.name) if lever.for_people == for_people}
+    known = {
+        lever.gap: lever for lever in tx.levers.all(agent.name)
+        if lever.for_people == for_people and not lever.gap.startswith(ERASED_GAP)
+    }  # fmt: skip
     now, levers = ports.clock(), list[Lever]()
     for gap in found:
         lever = known.get(gap.key) or Lever(

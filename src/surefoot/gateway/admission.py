@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from starlette.types import Scope
+
 from surefoot.core.signature import Unauthenticated
-from surefoot.core.token import Token, recognised
+from surefoot.core.token import Token
+from surefoot.engine.admit import Admission
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,13 +25,14 @@ class Guest:
     authorization: str = field(default="", repr=False)
 
 
-def admitted(headers: Mapping[str, str], tokens: tuple[Token, ...]) -> Guest:
-    """Give who is asking; Unauthenticated for nobody we know."""
-    if not tokens:
-        raise Unauthenticated("nobody can come in yet: there are no tokens", hint="surefoot token NAME --role agent")
+async def admitted(scope: Scope, headers: Mapping[str, str], admission: Admission) -> Guest:
+    """Give who is asking; Unauthenticated for nobody we know, TooMany for who asks too often."""
+    client = scope.get("client")
+    address = client[0] if client else ""
     if presented := headers.get("x-surefoot-token", ""):
-        return Guest(token=recognised(tokens, presented.strip()), authorization=headers.get("authorization", ""))
+        token = await admission.admit(presented.strip(), address=address)
+        return Guest(token=token, authorization=headers.get("authorization", ""))
     scheme, _, bearer = headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         raise Unauthenticated("this takes a token", hint="use it as the API key of your OpenAI client")
-    return Guest(token=recognised(tokens, bearer.strip()))
+    return Guest(token=await admission.admit(bearer.strip(), address=address))

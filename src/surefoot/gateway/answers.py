@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from typing import Any
 
 import orjson
 from starlette.types import Receive, Scope, Send
 
 from surefoot.core.errors import Conflict, Forbidden, Invalid, NotFound, SurefootError, Unavailable
+from surefoot.core.rate import TooMany
 from surefoot.core.signature import Unauthenticated
 from surefoot.engine.forward import TooLate
+from surefoot.gateway.scale import TooHeavy
 from surefoot.ports.recorder import Full
 from surefoot.ports.upstream import Unreached
 
@@ -21,6 +24,7 @@ _STATUS: tuple[tuple[type[SurefootError], int, str], ...] = (
     (Unauthenticated, 401, "authentication_error"), (Forbidden, 403, "permission_error"),
     (NotFound, 404, "invalid_request_error"), (Conflict, 409, "invalid_request_error"),
     (Invalid, 400, "invalid_request_error"), (TooLate, 504, "server_error"), (Full, 429, "server_error"),
+    (TooMany, 429, "rate_limit_error"),
     (Unreached, 502, "server_error"), (Unavailable, 503, "server_error"),
 )  # fmt: skip
 
@@ -45,14 +49,19 @@ def error_body(error: SurefootError) -> bytes:
     )
 
 
+def retry_after(error: SurefootError) -> int:
+    """Give the whole seconds after which it is worth trying again."""
+    return max(1, math.ceil(float(getattr(error, "retry_after_s", 1))))
+
+
 async def refuse(send: Send, error: SurefootError, headers: RawHeaders | None = None) -> int:
     """Answer with an error; gives its status."""
     status = status_of(error)
     extra: RawHeaders = [JSON, *(headers or [])]
     if status == 401:
         extra.append((b"www-authenticate", b"Bearer"))
-    if status == 429:
-        extra.append((b"retry-after", b"1"))
+    if status == 429 or isinstance(error, TooHeavy):
+        extra.append((b"retry-after", str(retry_after(error)).encode()))
     await answer(send, status, error_body(error), extra)
     return status
 

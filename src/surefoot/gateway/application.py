@@ -19,7 +19,9 @@ from surefoot.core.errors import Invalid, NotFound
 from surefoot.gateway.answers import error_body, mistake_body
 from surefoot.gateway.completions import Completions
 from surefoot.gateway.house import House
-from surefoot.gateway.passing import Embeddings, Models, Signs
+from surefoot.gateway.intake import Intake
+from surefoot.gateway.passing import Embeddings, Models
+from surefoot.gateway.signs import Signs
 
 _OWN = frozenset({"/health", "/ready", "/metrics"})
 
@@ -31,15 +33,18 @@ class Gateway:
         self.house = house
         self._behind = behind
         self._end = end
-        signs = Signs(house)
+        self._signs = signs = Signs(house)
         chat, responses = Completions(house, "chat"), Completions(house, "responses")
         self._often: dict[tuple[str, str], ASGIApp] = {
             ("POST", "/v1/chat/completions"): chat, ("POST", "/v1/responses"): responses,
+            ("POST", "/v1/traces"): Intake(house, "spans"), ("POST", "/v1/logs"): Intake(house, "logs"),
         }  # fmt: skip
         self._routes = Starlette(
             routes=[
                 Route("/v1/chat/completions", chat, methods=["POST"]),
                 Route("/v1/responses", responses, methods=["POST"]),
+                Route("/v1/traces", self._often["POST", "/v1/traces"], methods=["POST"]),
+                Route("/v1/logs", self._often["POST", "/v1/logs"], methods=["POST"]),
                 Route("/v1/embeddings", Embeddings(house), methods=["POST"]),
                 Route("/v1/models", Models(house), methods=["GET"]),
                 Route("/v1/models/{model}", Models(house), methods=["GET"]),
@@ -60,6 +65,10 @@ class Gateway:
             await self._routes(scope, receive, send)
         else:
             await self._behind(scope, receive, send)
+
+    def counts(self) -> str:
+        """Give what this worker has counted, in the text format of Prometheus."""
+        return self._signs.mine()
 
     async def aclose(self) -> None:
         """Write what is waiting, and let go of all connections."""

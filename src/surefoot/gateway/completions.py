@@ -12,17 +12,18 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import cast, get_args
 from urllib.parse import parse_qs
 
-import orjson
 from starlette.types import Receive, Scope, Send
 
+from surefoot.core.agent import RenderMode
+from surefoot.core.asker import asker_of
 from surefoot.core.errors import Invalid, SurefootError
 from surefoot.core.token import must_may
 from surefoot.core.wire import Body, Heard, Protocol, asked, checked, heard, heard_stream, posed, source_of, unit_of
 from surefoot.engine.forward import Letter, TooLate
-from surefoot.engine.jot import Exchange, jot
+from surefoot.engine.jot import Exchange, jot, tell
 from surefoot.engine.route import Routed
 from surefoot.gateway.admission import Guest, admitted
 from surefoot.gateway.answers import (
@@ -35,6 +36,7 @@ from surefoot.gateway.answers import (
     read_body,
     refuse,
 )
+from surefoot.gateway.bodies import Told, events, lenient, packed, parsed
 from surefoot.gateway.house import House
 from surefoot.gateway.watch import Watch
 from surefoot.ports.upstream import Reply, Unreached, Upstream
@@ -44,10 +46,8 @@ PATHS: Mapping[Protocol, str] = {"chat": "/chat/completions", "responses": "/res
 _FORWARDED = ("accept", "openai-beta", "idempotency-key", "traceparent", "tracestate", "x-client-request-id")
 _OF_AN_ACCOUNT = ("openai-organization", "openai-project")
 _NOT_OF_THE_VERSION = frozenset({401, 403, 404, 408, 429})
-MOST_HEARD = 8 * 1024 * 1024
 MOST_SLICES = 16
 PATIENCE_S = 2.0
-DONE = b"data: [DONE]"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,12 +69,17 @@ class Visit:
     cost_usd: float = 0.0
     recorded: bool = False
     begun: str = ""
+    waits_for_client: bool = False
+    part_of: str = ""
 
     @property
     def marks(self) -> RawHeaders:
         """The headers that say which version answers, and under which id an outcome can be posted."""
         version = str(self.routed.voice.version).encode()
-        return [(b"x-surefoot-version", version), (b"x-surefoot-trace-id", self.trace_id.encode())]
+        marks = [(b"x-surefoot-version", version), (b"x-surefoot-trace-id", self.trace_id.encode())]
+        if self.part_of:  # whoever records the whole adds this to what it cost
+            marks.append((b"x-surefoot-cost-usd", f"{self.cost_usd:.9f}".encode()))
+        return marks
 
 
 class Completions:
@@ -106,17 +111,31 @@ class Completions:
 
     async def _answered(self, scope: Scope, receive: Receive, send: Send, started: float) -> int:
         headers = headers_of(scope)
-        guest = admitted(headers, self._house.tokens)
-        body = checked(self._protocol, parsed(await read_body(receive, headers, self._house.manners.most_bytes)))
-        visit = await self._seated(scope, guest, headers, body, started)
+        guest = await admitted(scope, headers, self._house.admission)
+        sent = await read_body(receive, headers, self._house.manners.most_bytes)
+        with self._house.scale.holding(sent):
+            body = checked(self._protocol, parsed(sent))
+            visit = await self._seated(scope, guest, headers, body, started)
+            return await self._attended(visit, receive, send)
+
+    async def _attended(self, visit: Visit, receive: Receive, send: Send) -> int:
+        """Answer, and say of whatever goes wrong on the way whose fault it is."""
         try:
             return await self._through(visit, receive, send)
         except Unreached as error:
+            if visit.waits_for_client:
+                await self._left(visit)
+                raise ClientGone from None
             if visit.begun:
                 return await self._broken_off(visit)
             visit.heard = Heard(finish="error")
             await self._recorded(visit)
             return await refuse(send, error, visit.marks)
+
+    async def _left(self, visit: Visit) -> None:
+        """Record what a client had heard that went away, or stopped reading."""
+        visit.heard, visit.blameless = replace(visit.heard, finish="cancelled"), True
+        await self._recorded(visit)
 
     async def _broken_off(self, visit: Visit) -> int:
         """Record a stream that did not come to its end; without an end it breaks off for the app as well."""
@@ -130,17 +149,18 @@ class Completions:
         """Find the version that serves: the one that sticks to the unit, or the one that is asked for by name."""
         agent = str(body["model"])
         must_may(guest.token, "record", agent=agent)
-        unit = unit_of(self._protocol, body, headers, guest.token.name)
+        scope["surefoot.agent"] = agent
+        unit = self._house.ports.redact_name(unit_of(self._protocol, body, headers, guest.token.name))
         number = _pinned(scope)
         if number is not None:
             must_may(guest.token, "operate", agent=agent)
             routed = await self._house.routing.version(agent, number)
         else:
             routed = await self._house.routing.route(agent, unit)
-        ports = self._house.ports
+        ports, part_of = self._house.ports, _part_of(headers)
         return Visit(
             guest=guest, headers=headers, body=body, agent=agent, unit=unit, slices=_slices(headers), routed=routed,
-            trace_id=ports.new_id(), at=ports.clock(), started=started,
+            trace_id=part_of or ports.new_id(), at=ports.clock(), started=started, part_of=part_of,
         )  # fmt: skip
 
     async def _through(self, visit: Visit, receive: Receive, send: Send) -> int:
@@ -157,15 +177,15 @@ class Completions:
                 finally:
                     reply.close()
         except ClientGone:
-            visit.heard, visit.blameless = replace(visit.heard, finish="cancelled"), True
-            await self._recorded(visit)
+            await self._left(visit)
             raise
         await self._recorded(visit)
         await answer(send, reply.status, whole, [*raw(reply.headers), *visit.marks])
         return reply.status
 
     def _letter(self, visit: Visit) -> Letter:
-        voice, render = visit.routed.voice, self._house.manners.render_for(visit.agent)
+        voice = visit.routed.voice
+        render = _rendered(visit.headers) or self._house.manners.render_for(visit.agent)
         sent = visit.body
         if render != "none":
             system = voice.system(visit.slices)
@@ -173,7 +193,7 @@ class Completions:
         own_key = visit.guest.authorization
         passed = _FORWARDED + _OF_AN_ACCOUNT if own_key else _FORWARDED
         return Letter(
-            path=PATHS[self._protocol], pack=lambda model: orjson.dumps({**sent, "model": model}),
+            path=PATHS[self._protocol], pack=lambda model: packed({**sent, "model": model}),
             authorization=own_key,
             headers={name: visit.headers[name] for name in passed if name in visit.headers},
         )  # fmt: skip
@@ -188,31 +208,37 @@ class Completions:
             visit.heard = Heard(finish="error")
             visit.blameless = reply.status in _NOT_OF_THE_VERSION
         else:
-            self._understood(visit, upstream, heard(self._protocol, _lenient(whole)))
+            self._understood(visit, upstream, heard(self._protocol, lenient(whole)))
         return whole
 
     async def _streamed(self, visit: Visit, reply: Reply, upstream: Upstream, send: Send, watch: Watch) -> int:
         """Pass each piece on as it comes."""
         visit.begun = upstream.name
+        told = Told()
+
+        async def pass_on(piece: bytes, *, more: bool = True) -> None:
+            visit.waits_for_client = True
+            await send({"type": "http.response.body", "body": piece, "more_body": more})
+            visit.waits_for_client = False
+
         await send({
             "type": "http.response.start", "status": reply.status, "headers": [*raw(reply.headers), *visit.marks]
         })  # fmt: skip
-        told = Told()
         try:
             async for piece in reply.pieces():
                 now, end = told.split(piece)
                 if now:
-                    await send({"type": "http.response.body", "body": now, "more_body": True})
+                    await pass_on(now)
                 if end:
                     self._understood(visit, upstream, heard_stream(self._protocol, events(told.all)))
                     await self._recorded(visit)
-                    await send({"type": "http.response.body", "body": end, "more_body": True})
+                    await pass_on(end)
                 watch.until = self._until()
         finally:
             if not visit.recorded:
                 self._understood(visit, upstream, heard_stream(self._protocol, events(told.all)))
         await self._recorded(visit)
-        await send({"type": "http.response.body", "body": b""})
+        await pass_on(b"", more=False)
         return reply.status
 
     def _understood(self, visit: Visit, upstream: Upstream, told: Heard) -> None:
@@ -223,6 +249,9 @@ class Completions:
         if visit.recorded:
             return
         visit.recorded = True
+        if visit.part_of:
+            self._house.tally.records["left"] += 1
+            return
         until = asyncio.get_running_loop().time() + PATIENCE_S
         try:
             async with self._house.watchman.watch(until):
@@ -233,56 +262,18 @@ class Completions:
         self._house.tally.finishes[visit.heard.finish] += 1
 
     async def _jotted(self, visit: Visit) -> str:
-        return await jot(self._house.recorder, Exchange(
+        exchange = Exchange(
             trace_id=visit.trace_id, agent=visit.agent, unit=visit.unit, routed=visit.routed,
             asked=asked(self._protocol, visit.body), heard=visit.heard, at=visit.at,
             latency_s=time.perf_counter() - visit.started, source=source_of(visit.body, visit.headers),
             slices=visit.slices, cost_usd=visit.cost_usd, blameless=visit.blameless,
-        ))  # fmt: skip
+            asker=asker_of(visit.body, visit.headers),
+        )  # fmt: skip
+        tell(self._house.ports.telemetry, exchange, visit.headers.get("traceparent", ""))
+        return await jot(self._house.recorder, exchange)
 
     def _until(self) -> float:
         return asyncio.get_running_loop().time() + self._house.manners.deadline_s
-
-
-class Told:
-    """What a stream said so far, up to a bound."""
-
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-        self._size = 0
-
-    def split(self, piece: bytes) -> tuple[bytes, bytes]:
-        """Note a piece; gives what may pass at once, and the mark of the end if it is in it."""
-        self._size += len(piece)
-        if self._size <= MOST_HEARD:
-            self._pieces.append(piece)
-        at = piece.rfind(DONE)
-        return (piece, b"") if at < 0 else (piece[:at], piece[at:])
-
-    @property
-    def all(self) -> bytes:
-        """Everything that was noted."""
-        return b"".join(self._pieces)
-
-
-def parsed(body: bytes) -> object:
-    """Read JSON; Invalid for what is none, is nested too deeply, or is not UTF-8."""
-    try:
-        return orjson.loads(body)
-    except ValueError as error:
-        raise Invalid(f"the body is no JSON ({str(error)[:80]})", hint="send a JSON object in UTF-8") from None
-
-
-def _lenient(body: bytes) -> object:
-    try:
-        return orjson.loads(body)
-    except ValueError:
-        return None
-
-
-def events(stream: bytes) -> list[Any]:
-    """Give the JSON documents of a stream of server-sent events, without the mark of its end."""
-    return [_lenient(line[5:]) for line in stream.split(b"\n") if line.startswith(b"data:")]
 
 
 def _is_stream(reply: Reply) -> bool:
@@ -302,6 +293,20 @@ def _pinned(scope: Scope) -> int | None:
     if not (number.isascii() and number.isdigit() and len(number) < 10):
         raise Invalid("version is no number", hint="?version=3; surefoot versions AGENT lists them")
     return int(number)
+
+
+def _part_of(headers: Mapping[str, str]) -> str:
+    """The trace that this request is a step of: the program that says so records the whole itself."""
+    told = headers.get("x-surefoot-part-of", "")
+    return told if 8 <= len(told) <= 100 and told.isascii() and told.isprintable() else ""
+
+
+def _rendered(headers: Mapping[str, str]) -> RenderMode | None:
+    """What the app wants done with its own system messages in this request, if it says so."""
+    told = headers.get("x-surefoot-render", "")
+    if told and told not in get_args(RenderMode):
+        raise Invalid("x-surefoot-render is none of replace, prepend and none", hint="leave it out")
+    return cast("RenderMode | None", told or None)
 
 
 def _slices(headers: Mapping[str, str]) -> Mapping[str, str]:

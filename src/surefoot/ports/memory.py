@@ -30,3 +30,11 @@ class Memories(Protocol):
     def changes(self, places: Sequence[Place], *, after: int, limit: int) -> list[MemoryChange]:
         """Give what happened in these places after a change, oldest first."""
         ...
+
+    def all_changes(self, *, after: int, limit: int) -> list[MemoryChange]:
+        """Give what happened anywhere after a change, oldest first."""
+        ...
+
+    def last_change(self) -> int:
+        """Give the number of the last change; 0 if there was none."""
+        ...

@@ -8,16 +8,14 @@ that could race are compare-and-set: they name the revision they were read at an
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
 
 from surefoot.core.agent import Agent
 from surefoot.core.approval import Approval
 from surefoot.core.audit import Entry
-from surefoot.core.backlog import Failure, Lever
+from surefoot.core.backlog import Lever
 from surefoot.core.budget import Budget, Ledger
-from surefoot.core.case import Case, Split
 from surefoot.core.draft import Draft
 from surefoot.core.evidence.betting import MetricGuard, MetricState
 from surefoot.core.evidence.paired import Tally
@@ -29,26 +27,28 @@ from surefoot.core.notice import Notice, NoticeState
 from surefoot.core.proposal import Cost
 from surefoot.core.rollout.shadow import Shared, Spoken
 from surefoot.core.rollout.standing import Reconcile, Rollout
-from surefoot.core.score import Outcome
 from surefoot.core.sentinel import Banked
 from surefoot.core.slots import Look
-from surefoot.core.suboptimal import Measured
-from surefoot.core.trace import Arm, Pin, Trace
+from surefoot.core.trace import Arm, Trace
 from surefoot.core.version import Version, VersionState
+from surefoot.ports.api import Jobs, RequestKeys, Subscriptions
+from surefoot.ports.cases import Cases, Scores
+from surefoot.ports.deleting import Deleting, Erasing
 from surefoot.ports.evals import Evals
+from surefoot.ports.exporting import Exporting
 from surefoot.ports.filed import Filed
+from surefoot.ports.finding import Finding
 from surefoot.ports.memory import Memories
+from surefoot.ports.pauses import Pauses
+from surefoot.ports.processes import Builds, Executions, Processes
+from surefoot.ports.spans import Spans
+from surefoot.ports.tokens import Tokens
+from surefoot.ports.traces import Outcomes, Traces
+from surefoot.ports.trends import Trends
+from surefoot.ports.visits import Visits
+from surefoot.ports.vitals import Vitals
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdicts:
-    """What is known about one version or arm: counts of outcomes by kind."""
-
-    success: int = 0
-    failure: int = 0
-    unknown: int = 0
 
 
 class Agents(Protocol):
@@ -78,52 +78,6 @@ class Versions(Protocol):
     def move(self, agent: str, number: int, to: VersionState, *, forced_by: str = "") -> Version: ...
 
 
-class Traces(Protocol):
-    def add(self, trace: Trace) -> None: ...
-    def get(self, trace_id: str) -> Trace: ...
-    def pin(self, pin: Pin) -> Pin:
-        """Keep what a unit was given; if it already has a pin, that one stands and is given back."""
-        ...
-
-    def pinned(self, rollout: str, unit: str) -> Pin | None: ...
-    def seen(self, agent: str, *, since: datetime) -> int:
-        """How many requests an agent had since then."""
-        ...
-
-    def uncased(self, agent: str, limit: int) -> list[tuple[Trace, Outcome]]:
-        """Labelled traces (with an expectation) that are not sorted into cases yet, oldest first."""
-        ...
-
-    def cased(self, trace_ids: Iterable[str]) -> None: ...
-    def measured(self, agent: str, version: int, last: int) -> list[Measured]:
-        """A version's last whole answers, newest first, with what was measured and said of each."""
-        ...
-
-    def usual(self, agent: str, version: int, last: int) -> Mapping[str, float]:
-        """The mean `latency_s` and `cost_usd` of a version's last whole answers."""
-        ...
-
-
-class Outcomes(Protocol):
-    def add(self, outcome: Outcome) -> None: ...
-    def of(self, trace_id: str) -> list[Outcome]: ...
-    def failures(self, agent: str, *, limit: int) -> list[Failure]:
-        """The last `limit` failures that still stand (the latest outcome of the trace is a failure), newest first."""
-        ...
-
-    def labelled(self, agent: str, *, version: int | None = None) -> Verdicts: ...
-
-
-class Cases(Protocol):
-    def add(self, cases: Iterable[Case]) -> int: ...
-    def of(self, agent: str, splits: Collection[Split], *, limit: int | None = None) -> list[Case]: ...
-    def groups(self, agent: str) -> list[tuple[str, str, Split]]:
-        """(input, group, split) of every case, oldest first."""
-        ...
-
-    def counts(self, agent: str) -> Mapping[Split, int]: ...
-
-
 class Levers(Protocol):
     def put(self, lever: Lever) -> None: ...
     def get(self, agent: str, lever_id: str) -> Lever: ...
@@ -136,14 +90,6 @@ class Proposals(Protocol):
     def put(self, filed: Filed) -> None: ...
     def get(self, proposal_id: str) -> Filed: ...
     def all(self, agent: str) -> list[Filed]: ...
-
-
-class Scores(Protocol):
-    def known(self, genome: str, model: str, cases: Collection[str]) -> Mapping[tuple[str, int], tuple[str, float]]:
-        """What this genome answered on these cases: (case, repeat) → (answer, score)."""
-        ...
-
-    def add(self, genome: str, model: str, rows: Iterable[tuple[str, int, str, float]]) -> None: ...
 
 
 class Drafts(Protocol):
@@ -229,6 +175,13 @@ class AuditLog(Protocol):
         self, *, at: datetime, actor: str, action: str, subject: str, payload: Mapping[str, object]
     ) -> Entry: ...
     def all(self) -> list[Entry]: ...
+    def after(self, seq: int, *, limit: int) -> list[Entry]:
+        """Give the entries after one, oldest first."""
+        ...
+
+    def last(self) -> int:
+        """Give the number of the last entry; 0 if there is none."""
+        ...
 
 
 class Executors(Protocol):
@@ -333,7 +286,17 @@ class Tx(Protocol):
     @property
     def traces(self) -> Traces: ...
     @property
+    def deleting(self) -> Deleting: ...
+    @property
+    def erasing(self) -> Erasing: ...
+    @property
+    def exporting(self) -> Exporting: ...
+    @property
+    def finding(self) -> Finding: ...
+    @property
     def outcomes(self) -> Outcomes: ...
+    @property
+    def spans(self) -> Spans: ...
     @property
     def cases(self) -> Cases: ...
     @property
@@ -376,6 +339,28 @@ class Tx(Protocol):
     def evals(self) -> Evals: ...
     @property
     def memories(self) -> Memories: ...
+    @property
+    def request_keys(self) -> RequestKeys: ...
+    @property
+    def jobs(self) -> Jobs: ...
+    @property
+    def subscriptions(self) -> Subscriptions: ...
+    @property
+    def visits(self) -> Visits: ...
+    @property
+    def trends(self) -> Trends: ...
+    @property
+    def builds(self) -> Builds: ...
+    @property
+    def processes(self) -> Processes: ...
+    @property
+    def executions(self) -> Executions: ...
+    @property
+    def tokens(self) -> Tokens: ...
+    @property
+    def vitals(self) -> Vitals: ...
+    @property
+    def pauses(self) -> Pauses: ...
 
 
 class Store(Protocol):
@@ -387,4 +372,8 @@ class Store(Protocol):
 
     async def write(self, work: Callable[[Tx], T]) -> T:
         """Run `work` alone, and commit what it did when it returns; nothing is kept when it raises."""
+        ...
+
+    async def flush(self) -> None:
+        """Let nothing linger on the disk that was deleted and overwritten."""
         ...

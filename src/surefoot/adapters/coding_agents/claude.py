@@ -7,50 +7,39 @@ in `permission_denials`. Half a JSON document is an error.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from surefoot.adapters.coding_agents import reading
-from surefoot.adapters.coding_agents.room import Redact, delivered, looked_for, plainly_redacted, room_for, sent
+from surefoot.adapters.coding_agents.room import Installed, Redact, delivered, room_for, sent
 from surefoot.adapters.processes import Ended
-from surefoot.ports.repository import Delivery, DeliveryStatus, Errand, Usable
+from surefoot.ports.repository import Delivery, DeliveryStatus, Errand
 
-KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
 TOOLS = "Read,Edit,Write,Glob,Grep"
 _LIMITS = frozenset({"error_max_turns", "error_max_budget_usd", "error_max_budget"})
 _TOKENS = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 
 
-class Claude:
-    """Claude Code as a coding agent; `env` are the variables it gets, `model` is left to it where empty."""
+class Claude(Installed):
+    """Claude Code as a coding agent."""
 
     name = "claude"
-
-    def __init__(
-        self, *, program: str = "claude", model: str = "", env: Mapping[str, str] | None = None,
-        redact: Redact = plainly_redacted, more: Sequence[str] = (),
-    ) -> None:  # fmt: skip
-        self._program, self._model, self._more = program, model, tuple(more)
-        self._env, self._redact = dict(env or {}), redact
+    keys = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
 
     async def work(self, errand: Errand) -> Delivery:
         """Carry out the errand."""
-        given = self._env | dict(errand.env)
+        given = {**self.env, **errand.env}
         with room_for(errand.prompt) as room:
             ended = await sent(self._words(errand), errand, room, given, stdin=errand.prompt)
-        return read(ended, self._redact, given)
-
-    async def usable(self) -> Usable:
-        """Tell whether it is installed and has a key."""
-        return await looked_for(self.name, self._program, self._env, KEYS)
+        return read(ended, self.redact, given)
 
     def _words(self, errand: Errand) -> list[str]:
-        words = [self._program, "-p", "--output-format", "json", "--setting-sources=", "--strict-mcp-config"]
+        words = [self.command, "-p", "--output-format", "json", "--setting-sources=", "--strict-mcp-config"]
         words += ["--permission-mode", "acceptEdits", "--allowedTools", TOOLS]
-        words += ["--model", self._model] if self._model else []
+        words += ["--model", self.model] if self.model else []
         words += ["--max-turns", str(errand.max_turns)] if errand.max_turns else []
         words += ["--max-budget-usd", f"{errand.max_usd:g}"] if errand.max_usd else []
-        return [*words, *self._more]
+        return [*words, *self.more]
 
 
 def read(ended: Ended, redact: Redact, given: Mapping[str, str]) -> Delivery:

@@ -6,48 +6,37 @@ write outside exits with 0; what did not end with `turn.completed` was cut off a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from surefoot.adapters.coding_agents import reading
-from surefoot.adapters.coding_agents.room import Redact, delivered, looked_for, plainly_redacted, room_for, sent
+from surefoot.adapters.coding_agents.room import Installed, Redact, delivered, room_for, sent
 from surefoot.adapters.processes import Ended
-from surefoot.ports.repository import Delivery, DeliveryStatus, Errand, Usable
+from surefoot.ports.repository import Delivery, DeliveryStatus, Errand
 
-KEYS = ("CODEX_API_KEY", "OPENAI_API_KEY")
 _STEPS = frozenset({"command_execution", "file_change", "mcp_tool_call", "web_search"})
 
 
-class Codex:
-    """Codex as a coding agent; `env` are the variables it gets, `model` is left to it where empty."""
+class Codex(Installed):
+    """Codex as a coding agent."""
 
     name = "codex"
-
-    def __init__(
-        self, *, program: str = "codex", model: str = "", env: Mapping[str, str] | None = None,
-        redact: Redact = plainly_redacted, more: Sequence[str] = (),
-    ) -> None:  # fmt: skip
-        self._program, self._model, self._more = program, model, tuple(more)
-        self._env, self._redact = dict(env or {}), redact
+    keys = ("CODEX_API_KEY", "OPENAI_API_KEY")
 
     async def work(self, errand: Errand) -> Delivery:
         """Carry out the errand."""
-        given = self._env | dict(errand.env)
+        given = {**self.env, **errand.env}
         if "CODEX_API_KEY" not in given and "OPENAI_API_KEY" in given:
             given["CODEX_API_KEY"] = given["OPENAI_API_KEY"]
         counter = StepCounter(errand.max_turns)
         with room_for(errand.prompt) as room:
             ended = await sent(self._words(errand), errand, room, given, stdin=errand.prompt, watch=counter.watch)
-        return read(ended, self._redact, given, limit=errand.max_turns if counter.over else None)
-
-    async def usable(self) -> Usable:
-        """Tell whether it is installed and has a key."""
-        return await looked_for(self.name, self._program, self._env, KEYS)
+        return read(ended, self.redact, given, limit=errand.max_turns if counter.over else None)
 
     def _words(self, errand: Errand) -> list[str]:
-        words = [self._program, "exec", "--json", "--skip-git-repo-check", "--sandbox", "workspace-write"]
-        words += ["--model", self._model] if self._model else []
-        return [*words, *self._more, "-C", errand.worktree, "-"]
+        words = [self.command, "exec", "--json", "--skip-git-repo-check", "--sandbox", "workspace-write"]
+        words += ["--model", self.model] if self.model else []
+        return [*words, *self.more, "-C", errand.worktree, "-"]
 
 
 class StepCounter:

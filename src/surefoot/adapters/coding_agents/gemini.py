@@ -6,50 +6,39 @@ It has no limit on money. Turns are limited by a settings file in the HOME made 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from surefoot.adapters.coding_agents import reading
-from surefoot.adapters.coding_agents.room import Redact, delivered, looked_for, plainly_redacted, room_for, sent
+from surefoot.adapters.coding_agents.room import Installed, Redact, delivered, room_for, sent
 from surefoot.adapters.processes import Ended
-from surefoot.ports.repository import Delivery, DeliveryStatus, Errand, Usable
+from surefoot.ports.repository import Delivery, DeliveryStatus, Errand
 
-KEYS = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 TURN_LIMIT = 53
 _ASK = "Carry out the work described above."
 
 
-class Gemini:
-    """Gemini as a coding agent; `env` are the variables it gets, `model` is left to it where empty."""
+class Gemini(Installed):
+    """Gemini as a coding agent."""
 
     name = "gemini"
-
-    def __init__(
-        self, *, program: str = "gemini", model: str = "", env: Mapping[str, str] | None = None,
-        redact: Redact = plainly_redacted, more: Sequence[str] = (),
-    ) -> None:  # fmt: skip
-        self._program, self._model, self._more = program, model, tuple(more)
-        self._env, self._redact = dict(env or {}), redact
+    keys = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 
     async def work(self, errand: Errand) -> Delivery:
         """Carry out the errand."""
-        given = self._env | dict(errand.env)
+        given = {**self.env, **errand.env}
         with room_for(errand.prompt) as room:
             if errand.max_turns:
                 settings = Path(room.home) / ".gemini/settings.json"
                 settings.parent.mkdir()
                 settings.write_text(json.dumps({"model": {"maxSessionTurns": errand.max_turns}}))
             ended = await sent(self._words(), errand, room, given, stdin=errand.prompt)
-        return read(ended, self._redact, given)
-
-    async def usable(self) -> Usable:
-        """Tell whether it is installed and has a key."""
-        return await looked_for(self.name, self._program, self._env, KEYS)
+        return read(ended, self.redact, given)
 
     def _words(self) -> list[str]:
-        words = [self._program, "-p", _ASK, "-o", "json", "--approval-mode", "auto_edit"]
-        return [*words, *(["--model", self._model] if self._model else []), *self._more]
+        words = [self.command, "-p", _ASK, "-o", "json", "--approval-mode", "auto_edit"]
+        return [*words, *(["--model", self.model] if self.model else []), *self.more]
 
 
 def read(ended: Ended, redact: Redact, given: Mapping[str, str]) -> Delivery:

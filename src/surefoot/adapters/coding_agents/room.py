@@ -11,7 +11,8 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 from surefoot.adapters.processes import DEVICES, Ended, Walls, private, ran
 from surefoot.core.redaction import redact
@@ -94,6 +95,31 @@ def delivered(
         denials=tuple(clean(denial)[:300] for denial in denials[:50]), transcript=clean(transcript),
         exit_code=ended.code, seconds=ended.seconds,
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installed:
+    """A coding agent that is a program: its variables, a model (empty: its own choice), and more words for it.
+
+    `program` is where it is found, by its name where empty. `keys` are the variables of which it needs one.
+    """
+
+    name: ClassVar[str]
+    keys: ClassVar[tuple[str, ...]]
+    program: str = ""
+    model: str = ""
+    env: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    redact: Redact = plainly_redacted
+    more: Sequence[str] = ()
+
+    @property
+    def command(self) -> str:
+        """What is called."""
+        return self.program or self.name
+
+    async def usable(self) -> Usable:
+        """Tell whether it is installed and has a key."""
+        return await looked_for(self.name, self.command, self.env, self.keys)
 
 
 async def looked_for(name: str, program: str, given: Mapping[str, str], keys: Sequence[str]) -> Usable:

@@ -36,6 +36,16 @@ class SqlAudit:
         rows = self._connection.execute(sa.select(table).order_by(table.c.seq)).mappings()
         return [Entry(**row) for row in rows]
 
+    def after(self, seq: int, *, limit: int) -> list[Entry]:
+        """Give the entries after one, oldest first."""
+        table = tables.audit
+        query = sa.select(table).where(table.c.seq > seq).order_by(table.c.seq).limit(limit)
+        return [Entry(**row) for row in self._connection.execute(query).mappings()]
+
+    def last(self) -> int:
+        """Give the number of the last entry; 0 if there is none."""
+        return self._connection.scalar(sa.select(sa.func.max(tables.audit.c.seq))) or 0
+
 
 class SqlMarks:
     """Idempotency keys with the result of what was done under them."""

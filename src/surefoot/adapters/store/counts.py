@@ -34,11 +34,6 @@ def slices_of(trace: Trace, outcome: Outcome) -> list[str]:
     return [f"{dimension}={value}" for dimension, value in sorted(named.items())][:SLICES]
 
 
-def traced(connection: sa.Connection, trace: Trace) -> None:
-    """Count a trace, which nobody has judged yet."""
-    connection.execute(PLUS_VERDICT, [_verdict(trace, "unknown", 1)])
-
-
 def judged(connection: sa.Connection, trace: Trace, before: str, after: str) -> None:
     """Count a trace under its new verdict instead of the one before."""
     if before != after:
@@ -169,6 +164,7 @@ def _plus(table: sa.Table) -> Any:
 
 
 PLUS_VERDICT = _plus(tables.verdict_counts)
+PLUS_DELETED = _plus(tables.deleted_counts)
 _PLUS_UNIT = _plus(tables.unit_counts)
 _PLUS_LABEL = _plus(tables.label_counts)
 _put = insert(tables.unit_labels)

@@ -59,6 +59,14 @@ class SqlStore:
             connection.exec_driver_sql(begin)
             return work(SqlTx(connection))
 
+    async def flush(self) -> None:
+        """Write the log into the file and empty it, so that what was overwritten is nowhere on the disk."""
+        await asyncio.get_running_loop().run_in_executor(self._threads, self._flush)
+
+    def _flush(self) -> None:
+        with told(self.path), self.engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         """Let go of all connections."""
         self._threads.shutdown()

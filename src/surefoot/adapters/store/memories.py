@@ -61,10 +61,21 @@ class SqlMemories:
         """Give what happened in these places after a change, oldest first."""
         table = memory_changes.c
         here = sa.or_(*(sa.and_(table.scope == place.scope, table.owner == place.owner) for place in places))
-        query = sa.select(memory_changes).where(here, table.seq > after).order_by(table.seq).limit(limit)
+        return self._changes(here, after, limit)
+
+    def all_changes(self, *, after: int, limit: int) -> list[MemoryChange]:
+        """Give what happened anywhere after a change, oldest first."""
+        return self._changes(sa.true(), after, limit)
+
+    def last_change(self) -> int:
+        """Give the number of the last change; 0 if there was none."""
+        return self._connection.scalar(sa.select(sa.func.max(memory_changes.c.seq))) or 0
+
+    def _changes(self, here: sa.ColumnElement[bool], after: int, limit: int) -> list[MemoryChange]:
+        query = sa.select(memory_changes).where(here, memory_changes.c.seq > after)
         return [
             MemoryChange(seq=row.seq, place=Place(row.scope, row.owner), key=row.key, action=row.action, at=row.at)
-            for row in self._connection.execute(query)
+            for row in self._connection.execute(query.order_by(memory_changes.c.seq).limit(limit))
         ]
 
     def _note(self, place: Place, key: str, action: Action, at: datetime) -> None:

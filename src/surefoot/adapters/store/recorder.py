@@ -33,6 +33,7 @@ T = TypeVar("T")
 BATCH = 512
 SEVERAL = 4
 LINGER_S = 0.002
+MOST_CHARS = 64 * 1024 * 1024
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,6 +44,7 @@ class _Entry:
     done: asyncio.Future[Any]
     trace: Trace | None = None
     work: Callable[[SqlTx], Any] | None = None
+    size: int = 0
     result: Any = None
     problem: BaseException | None = None
 
@@ -54,13 +56,14 @@ class _Counts:
     failed: int = 0
     commits: int = 0
     waiting: int = 0
+    waiting_chars: int = 0
 
 
 class GroupCommit:
     """The recorder of one process on one store; implements `ports.recorder.Recorder`.
 
-    `most` bounds the entries that wait; `before` is what happens to a trace before it is written (redaction). Several
-    event loops may use it; it ends with `aclose` (or `close`).
+    `most` bounds the entries that wait, `MOST_CHARS` the texts of their traces; `before` is what happens to a trace
+    before it is written (redaction). Several event loops may use it; it ends with `aclose` (or `close`).
     """
 
     def __init__(
@@ -118,16 +121,24 @@ class GroupCommit:
     def _put(self, trace: Trace | None, work: Callable[[SqlTx], Any] | None) -> asyncio.Future[Any]:
         loop = asyncio.get_running_loop()
         done = loop.create_future()
+        size = 0 if trace is None else len(trace.input) + len(trace.output)
         with self._lock:
-            if self._closed or self._counts.waiting >= self._most:
+            if self._closed or self._counts.waiting >= self._most or not self._has_room(size):
                 self._counts.refused += 1
                 raise Full(
-                    "the recorder is at its end" if self._closed else f"{self._most} entries wait to be written",
+                    "the recorder is at its end"
+                    if self._closed
+                    else f"{self._counts.waiting} entries wait to be written",
                     hint="try again later; surefoot doctor looks at the store",
                 )
             self._counts.waiting += 1
-        self._queue.put(_Entry(loop=loop, done=done, trace=trace, work=work))
+            self._counts.waiting_chars += size
+        self._queue.put(_Entry(loop=loop, done=done, trace=trace, work=work, size=size))
         return done
+
+    def _has_room(self, size: int) -> bool:
+        """Whether texts of this length may wait; one alone always may."""
+        return not self._counts.waiting_chars or self._counts.waiting_chars + size <= MOST_CHARS
 
     def _run(self) -> None:
         going, several = True, False
@@ -188,6 +199,7 @@ class GroupCommit:
     def _tell(self, batch: list[_Entry]) -> None:
         with self._lock:
             self._counts.waiting -= len(batch)
+            self._counts.waiting_chars -= sum(entry.size for entry in batch)
         for loop in {entry.loop for entry in batch}:
             mine = [entry for entry in batch if entry.loop is loop]
             try:

@@ -31,6 +31,8 @@ class Instant(TypeDecorator[datetime]):
 metadata = sa.MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "pk": "pk_%(table_name)s"},
 )
+MOVED = "json_extract(document, '$.action') <> 'hold'"
+"""The looks at a rollout that changed something, in the words by which SQLite finds their index."""
 Serial = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _text, _document = sa.Text, sa.JSON
 
@@ -41,6 +43,11 @@ def _table(name: str, *parts: Any) -> sa.Table:
 
 def _column(name: str, kind: Any, *, key: bool = False) -> sa.Column[Any]:
     return sa.Column(name, kind, primary_key=key, nullable=False)
+
+
+def _late(name: str) -> sa.Column[Any]:
+    """A text column that came after its table; empty is none."""
+    return sa.Column(name, _text, nullable=False, server_default="")
 
 
 def _serial() -> sa.Column[Any]:
@@ -92,8 +99,14 @@ traces = _table(
     _column("cost_usd", sa.Float),
     _column("at", Instant),
     _column("cased", sa.Boolean),
+    _late("session"),
+    _late("actor"),
+    _late("external_id"),
     sa.Index(None, "agent", "at"),
     sa.Index(None, "rollout", "unit", "at"),
+    sa.Index("ix_traces_session", "session", "agent", "at", sqlite_where=sa.text("session <> ''")),
+    sa.Index("ix_traces_actor", "actor", "agent", "at", sqlite_where=sa.text("actor <> ''")),
+    sa.Index("ux_traces_external", "agent", "external_id", unique=True, sqlite_where=sa.text("external_id <> ''")),
 )
 outcomes = _table(
     "outcomes",
@@ -120,6 +133,7 @@ failures = _table(
     _column("slices", _document),
     _column("at", Instant),
     sa.Index(None, "agent", "seq"),
+    sa.Index(None, "trace_id"),
 )
 pins = _table(
     "pins",
@@ -205,6 +219,7 @@ reconciles = _table(
     _column("seq", sa.Integer, key=True),
     _column("at", Instant),
     _column("document", _document),
+    sa.Index("ix_reconciles_moved", "rollout", "seq", sqlite_where=sa.text(MOVED)),
 )
 violations = _table(
     "violations",
@@ -254,6 +269,27 @@ executors = _table(
     _column("pid", sa.Integer),
     _column("seen_at", Instant),
 )
+spans = _table(
+    "spans",
+    _serial(),
+    _column("trace_id", _text),
+    _column("span_id", _text),
+    _column("parent_id", _text),
+    _column("agent", _text),
+    _column("version", sa.Integer),
+    _column("name", _text),
+    _column("kind", _text),
+    _column("status", _text),
+    _column("started", Instant),
+    _column("ended", Instant),
+    _column("session", _text),
+    _column("actor", _text),
+    _column("body", sa.LargeBinary),
+    sa.Index("ux_spans_span", "trace_id", "span_id", unique=True),
+    sa.Index(None, "agent", "started"),
+    sa.Index("ix_spans_failures", "agent", "version", "started", sqlite_where=sa.text("status = 'error'")),
+    sa.Index("ix_spans_evaluations", "trace_id", sqlite_where=sa.text("kind = 'evaluation'")),
+)
 # Running counts: what a rollout decides from, kept up to date by each write so that a reconcile reads a few rows.
 unit_labels = _table(
     "unit_labels",
@@ -285,6 +321,13 @@ unit_counts = _table(
 )
 verdict_counts = _table(
     "verdict_counts",
+    _column("agent", _text, key=True),
+    _column("version", sa.Integer, key=True),
+    _column("verdict", _text, key=True),
+    _column("n", sa.Integer),
+)
+deleted_counts = _table(
+    "deleted_counts",
     _column("agent", _text, key=True),
     _column("version", sa.Integer, key=True),
     _column("verdict", _text, key=True),
@@ -337,3 +380,14 @@ notices = _table(
 )
 nonces = _table("nonces", _column("nonce", _text, key=True), _column("at", Instant))
 switches = _table("switches", _column("name", _text, key=True), _column("document", _document))
+pauses = _table(
+    "pauses",
+    _column("agent", _text, key=True),
+    _column("name", _text, key=True),
+    _column("execution", _text),
+    _column("requested_at", Instant),
+    _column("revision", sa.Integer),
+    _column("document", _document),
+    sa.Index(None, "name"),
+    sa.Index(None, "execution"),
+)

@@ -17,7 +17,7 @@ from surefoot.core.score import Outcome, normal
 from surefoot.core.suboptimal import Measured
 from surefoot.core.symptom import told
 from surefoot.core.trace import Pin, Trace
-from surefoot.ports.store import Verdicts
+from surefoot.ports.traces import Verdicts
 
 
 class SqlTraces:
@@ -28,8 +28,7 @@ class SqlTraces:
 
     def add(self, trace: Trace) -> None:
         """Append a trace."""
-        self._connection.execute(sa.insert(tables.traces), _row(trace) | {"cased": False})
-        counts.traced(self._connection, trace)
+        bulk.append(self._connection, [trace])
 
     def add_all(self, traces: Sequence[Trace]) -> None:
         """Append many traces at once, at the speed of the driver."""
@@ -137,6 +136,11 @@ class SqlOutcomes:
                 "slices": dict(trace.slices), "at": outcome.at,
             })  # fmt: skip
 
+    def fail_all(self, failed: Sequence[tuple[Trace, Outcome]]) -> None:
+        """Append the failures of traces that are new in this transaction and in no rollout, at the driver's speed."""
+        if failed:
+            bulk.fail(self._connection, failed)
+
     def of(self, trace_id: str) -> list[Outcome]:
         """Give all outcomes of a trace in the order of their arrival."""
         table = tables.outcomes
@@ -144,8 +148,11 @@ class SqlOutcomes:
         rows = self._connection.execute(query).mappings()
         return [Outcome(**{name: row[name] for name in _OUTCOME}) for row in rows]
 
-    def failures(self, agent: str, *, limit: int) -> list[Failure]:
-        """Give the last failures that no later outcome corrected, newest first, one per trace."""
+    def failures(self, agent: str, *, limit: int, before: int | None = None) -> list[Failure]:
+        """Give the last failures that no later outcome corrected, newest first, one per trace.
+
+        With `before` only those that are older than the failure with this id.
+        """
         failures = tables.failures
         later = failures.alias()
         again = sa.exists().where(later.c.trace_id == failures.c.trace_id, later.c.seq > failures.c.seq)
@@ -155,6 +162,8 @@ class SqlOutcomes:
             .order_by(failures.c.seq.desc())
             .limit(limit)
         )
+        if before is not None:
+            query = query.where(failures.c.seq < before)
         return [_failure(row) for row in self._connection.execute(query).mappings()]
 
     def labelled(self, agent: str, *, version: int | None = None) -> Verdicts:
@@ -178,10 +187,6 @@ def _known(name: str, trace_id: sa.ColumnElement[str]) -> sa.ScalarSelect[Any]:
     table = tables.outcomes
     known = sa.select(table.c[name]).where(table.c.trace_id == trace_id, table.c.verdict != "unknown")
     return known.order_by(table.c.seq.desc()).limit(1).scalar_subquery()
-
-
-def _row(trace: Trace) -> dict[str, Any]:
-    return {name: getattr(trace, name) for name in Trace.__slots__} | {"slices": dict(trace.slices)}
 
 
 def _trace(row: sa.RowMapping) -> Trace:

@@ -11,16 +11,29 @@ from surefoot.adapters.store.approvals import SqlApprovals
 from surefoot.adapters.store.audit import SqlAudit, SqlMarks
 from surefoot.adapters.store.banked import SqlBanked
 from surefoot.adapters.store.cases import SqlCases, SqlScores
+from surefoot.adapters.store.deleting import SqlDeleting
+from surefoot.adapters.store.erasing import SqlErasing
 from surefoot.adapters.store.evals import SqlEvals
+from surefoot.adapters.store.executions import SqlExecutions
 from surefoot.adapters.store.executors import SqlExecutors
+from surefoot.adapters.store.exporting import SqlExporting
+from surefoot.adapters.store.finding import SqlFinding
 from surefoot.adapters.store.incidents import SqlIncidents, SqlSwitches
 from surefoot.adapters.store.ledgers import SqlLedgers
 from surefoot.adapters.store.levers import SqlDrafts, SqlLessons, SqlLevers, SqlLooks, SqlProposals
 from surefoot.adapters.store.memories import SqlMemories
 from surefoot.adapters.store.notices import SqlNonces, SqlNotices
 from surefoot.adapters.store.pairs import SqlPairs
+from surefoot.adapters.store.pauses import SqlPauses
+from surefoot.adapters.store.processes import SqlBuilds, SqlProcesses
+from surefoot.adapters.store.requests import SqlJobs, SqlRequestKeys, SqlSubscriptions
 from surefoot.adapters.store.rollouts import SqlRollouts
+from surefoot.adapters.store.spans import SqlSpans
+from surefoot.adapters.store.tokens import SqlTokens
 from surefoot.adapters.store.traces import SqlOutcomes, SqlTraces
+from surefoot.adapters.store.trends import SqlTrends
+from surefoot.adapters.store.visits import SqlVisits
+from surefoot.adapters.store.vitals import SqlVitals
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +55,28 @@ class SqlTx:
         return SqlTraces(self.connection)
 
     @property
+    def deleting(self) -> SqlDeleting:
+        return SqlDeleting(self.connection)
+
+    @property
+    def erasing(self) -> SqlErasing:
+        return SqlErasing(self.connection)
+
+    @property
+    def exporting(self) -> SqlExporting:
+        return SqlExporting(self.connection)
+
+    @property
+    def finding(self) -> SqlFinding:
+        return SqlFinding(self.connection)
+
+    @property
     def outcomes(self) -> SqlOutcomes:
         return SqlOutcomes(self.connection)
+
+    @property
+    def spans(self) -> SqlSpans:
+        return SqlSpans(self.connection)
 
     @property
     def cases(self) -> SqlCases:
@@ -128,3 +161,47 @@ class SqlTx:
     @property
     def memories(self) -> SqlMemories:
         return SqlMemories(self.connection)
+
+    @property
+    def request_keys(self) -> SqlRequestKeys:
+        return SqlRequestKeys(self.connection)
+
+    @property
+    def jobs(self) -> SqlJobs:
+        return SqlJobs(self.connection)
+
+    @property
+    def subscriptions(self) -> SqlSubscriptions:
+        return SqlSubscriptions(self.connection)
+
+    @property
+    def visits(self) -> SqlVisits:
+        return SqlVisits(self.connection)
+
+    @property
+    def trends(self) -> SqlTrends:
+        return SqlTrends(self.connection)
+
+    @property
+    def builds(self) -> SqlBuilds:
+        return SqlBuilds(self.connection)
+
+    @property
+    def processes(self) -> SqlProcesses:
+        return SqlProcesses(self.connection)
+
+    @property
+    def executions(self) -> SqlExecutions:
+        return SqlExecutions(self.connection)
+
+    @property
+    def tokens(self) -> SqlTokens:
+        return SqlTokens(self.connection)
+
+    @property
+    def vitals(self) -> SqlVitals:
+        return SqlVitals(self.connection)
+
+    @property
+    def pauses(self) -> SqlPauses:
+        return SqlPauses(self.connection)

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from surefoot.adapters.models.endpoint import endpoint_from
-from surefoot.adapters.upstreams.http import HttpUpstream, Pool
+from surefoot.adapters.upstreams.http import HttpUpstream
 from surefoot.adapters.upstreams.inside import InsideUpstream
+from surefoot.adapters.upstreams.pool import Pool
 from surefoot.core.errors import Invalid, NotFound, Unavailable
 from surefoot.ports.model import Model
 from surefoot.ports.upstream import Upstream

@@ -21,6 +21,7 @@ ApprovalAnswer = Literal["pending", "approved", "rejected", "expired", "changes_
 Action = Literal[
     "hold",
     "ramp",
+    "share",
     "to_floor",
     "await_approval",
     "promote",
@@ -49,6 +50,7 @@ StepReason = Literal[
     "hard_guard",
     "alarm",
     "watched_guard",
+    "share_requested",
     "override",
     "win",
     "quiet_canary",
@@ -120,7 +122,7 @@ class RolloutFacts:
     forbidden tool). `guards` gives the evidence of each watched metric or slice by name; `accepted_guards` are those
     a person saw and accepted. `approval_is_current` says that the decision was taken on this very version and
     evidence hash. `abort_by`, `rollback_by`, `override_by` and `thaw_by` name the person who asks; an empty name is no
-    request.
+    request. `share_by` asks for `share_percent` of the traffic for the challenger.
 
     `alarm` is the sentence of an open alarm about the agent itself (the sentinel's); empty for none. `queued` says
     that the rollout waits for its turn, `ahead` which one is in progress. `base_moved` says that the incumbent is no
@@ -146,6 +148,8 @@ class RolloutFacts:
     rollback_by: str = ""
     override_by: str = ""
     thaw_by: str = ""
+    share_by: str = ""
+    share_percent: float = 0.0
     paired: PairedEvidence | None = None
     alarm: str = ""
     queued: bool = False

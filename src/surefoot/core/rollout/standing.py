@@ -16,7 +16,8 @@ class Rollout:
     """One challenger against one incumbent; `weight_percent` is the challenger's share, the incumbent has the rest.
 
     `epoch` counts weight changes. `forced_by` names the person who overrode the gate ("no guarantee"), `wish` an
-    instruction of a person not yet carried out (roll_back, abort, promote) with `wished_by` and `wish_reason`.
+    instruction of a person not yet carried out (roll_back, abort, promote, thaw, share) with `wished_by` and
+    `wish_reason`, and for a share `wish_percent`.
     `approval` is the id of the current request for a decision; `accepted_guards` are the watched slices and metrics
     that looked worse and that a person accepted by name.
 
@@ -41,6 +42,7 @@ class Rollout:
     wish: str = ""
     wished_by: str = ""
     wish_reason: str = ""
+    wish_percent: float = 0.0
     approval: str = ""
     accepted_guards: tuple[str, ...] = ()
     steps: int = 0

@@ -25,6 +25,7 @@ from surefoot.core.rollout.stops import (
     horizon,
     leftover_share,
     override,
+    share_requested,
     stale_base,
     stop_requested,
     thaw,
@@ -48,9 +49,9 @@ def next_step(facts: RolloutFacts, now: datetime) -> Step:
         case "shadow":
             return first(view, stop_requested, stale_base, zero_tolerance, override, _held_up, _shadow)
         case "canary":
-            return first(view, *ALARMS, _win, _soft_guard, _ramp, horizon, _wait)
+            return first(view, *ALARMS, share_requested, _win, _soft_guard, _ramp, horizon, _wait)
         case "awaiting_approval":
-            return first(view, *ALARMS, _answer)
+            return first(view, *ALARMS, share_requested, _answer)
         case "promoted" | "closed":
             return promoted(view)
         case "frozen":
@@ -87,6 +88,8 @@ def _start(view: View) -> Step:
     if facts.settings.road == "paired":
         sentence = "Both versions now answer the same recorded requests; no user sees the challenger."
         return view.say("hold", "started", sentence, state="shadow", weight=0)
+    if facts.share_percent and (step := share_requested(view)) is not None:
+        return step
     return _open_canary(view, "started", "The challenger gets its first share")
 
 

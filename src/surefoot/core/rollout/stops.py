@@ -102,6 +102,20 @@ ALARMS: tuple[Question, ...] = (
 )  # fmt: skip
 
 
+def share_requested(view: View) -> Step | None:
+    """Move the share because a person says so; 0 takes it away until somebody gives it back."""
+    facts = view.facts
+    if not (by := facts.share_by) or facts.share_percent == facts.weight_percent:
+        return None
+    if not facts.share_percent:
+        sentence = f"{by} took the challenger's share away; the incumbent serves everything."
+        return view.say("freeze", "share_requested", sentence, state="frozen", weight=0, by=by)
+    if facts.state == "awaiting_approval":
+        return None
+    sentence = f"{by} gave the challenger {facts.share_percent:g} % of traffic, which the incumbent lost."
+    return view.say("share", "share_requested", sentence, state="canary", weight=facts.share_percent, by=by)
+
+
 def horizon(view: View) -> Step | None:
     """End undecided when the time or the labels that were agreed on are spent."""
     settings, started = view.facts.settings, view.facts.started_at
@@ -126,7 +140,8 @@ def thaw(view: View) -> Step | None:
     Nobody thaws under the kill switch or an open alarm; the request is answered, and has to be made again.
     """
     facts = view.facts
-    if not (by := facts.thaw_by):
+    by = facts.thaw_by or (facts.share_by if facts.share_percent else "")
+    if not by:
         return None
     if facts.kill_switch:
         sentence = f"{by} cannot thaw it while the kill switch is on; the incumbent serves everything."
@@ -136,9 +151,9 @@ def thaw(view: View) -> Step | None:
     if facts.settings.road == "paired" and facts.canary_at is None:
         sentence = f"{by} has looked; both versions answer recorded requests again."
         return view.say("thaw", "thawed", sentence, state="shadow", weight=0, by=by)
-    floor = facts.settings.floor_percent
-    sentence = f"{by} has looked; the challenger gets {floor:g} % of traffic, and what was learned before stays."
-    return view.say("thaw", "thawed", sentence, state="canary", weight=floor, by=by)
+    share = facts.settings.floor_percent if facts.thaw_by else facts.share_percent
+    sentence = f"{by} has looked; the challenger gets {share:g} % of traffic, and what was learned before stays."
+    return view.say("thaw", "thawed", sentence, state="canary", weight=share, by=by)
 
 
 def frozen(view: View) -> Step:

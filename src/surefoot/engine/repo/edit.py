@@ -16,7 +16,8 @@ from surefoot.core.repo.levers import LeverStatus, RepoLever, by_hand, levers, l
 from surefoot.core.repo.levers import added as with_lever
 from surefoot.core.repo.paper import Paper, decoded, paper
 from surefoot.engine.repo.open import entered, standing_now
-from surefoot.ports import Ports, Site, Tx
+from surefoot.ports import Ports, Tx
+from surefoot.ports.site import Site
 
 
 async def add_lever(

@@ -12,7 +12,8 @@ from surefoot.core.repo.files import Files
 from surefoot.core.repo.report import Morning, morning
 from surefoot.engine.repo.edit import here
 from surefoot.engine.repo.learn import stopped_why
-from surefoot.ports import Ports, Site, Tx
+from surefoot.ports import Ports, Tx
+from surefoot.ports.site import Site
 
 
 async def report(ports: Ports, site: Site, *, hours: float = 24.0) -> Morning:

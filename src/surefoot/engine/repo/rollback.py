@@ -22,8 +22,9 @@ from surefoot.engine.repo.learn import mirrored
 from surefoot.engine.repo.open import entered, seen_key, standing_now
 from surefoot.engine.repo.read import FAR, Standing
 from surefoot.engine.repo.ship import publish, save_papers
-from surefoot.ports import Ports, Site, Tx
+from surefoot.ports import Ports, Tx
 from surefoot.ports.repository import Logged
+from surefoot.ports.site import Site
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

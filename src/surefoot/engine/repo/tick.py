@@ -25,7 +25,8 @@ from surefoot.engine.repo.open import LOOP, counted, site_key, standing_now
 from surefoot.engine.repo.read import Standing
 from surefoot.engine.repo.ship import ship
 from surefoot.engine.tick import Step, at_once
-from surefoot.ports import Ports, Site, Tx
+from surefoot.ports import Ports, Tx
+from surefoot.ports.site import Site
 
 
 async def repo_tick(ports: Ports, folder: str, name: str, number: int, *, run: Step = at_once) -> dict[str, Any]:

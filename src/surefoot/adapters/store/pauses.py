@@ -1,0 +1,62 @@
+"""Pauses: what agents' programs wait for, by agent and name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import sqlalchemy as sa
+
+from surefoot.adapters.store import tables
+from surefoot.adapters.store.codec import dump, load
+from surefoot.adapters.store.rows import insert_or_keep, swap
+from surefoot.core.pause import Pause
+
+
+class SqlPauses:
+    """All pauses; implements `ports.pauses.Pauses`."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def add(self, pause: Pause) -> bool:
+        """Store a new pause; False when there is one of this name."""
+        return bool(insert_or_keep(self._connection, tables.pauses, [_row(pause)]))
+
+    def find(self, agent: str, name: str) -> Pause | None:
+        """Give a pause, if it is there."""
+        table = tables.pauses.c
+        found = self._listed(table.agent == agent, table.name == name)
+        return found[0] if found else None
+
+    def named(self, name: str) -> list[Pause]:
+        """Give all agents' pauses of a name."""
+        return self._listed(tables.pauses.c.name == name)
+
+    def of_execution(self, execution: str) -> Pause | None:
+        """Give the newest pause of an execution."""
+        found = self._listed(tables.pauses.c.execution == execution) if execution else []
+        return found[-1] if found else None
+
+    def all(self, agent: str | None = None) -> list[Pause]:
+        """Give all pauses, oldest first."""
+        return self._listed(sa.true() if agent is None else tables.pauses.c.agent == agent)
+
+    def swap(self, pause: Pause) -> Pause:
+        """Write a pause over the revision it was read at."""
+        after = replace(pause, revision=pause.revision + 1)
+        table = tables.pauses
+        key = sa.and_(table.c.agent == pause.agent, table.c.name == pause.name)
+        swap(self._connection, table, f"pause {pause.name}", key, pause.revision, _row(after))
+        return after
+
+    def _listed(self, *where: sa.ColumnElement[bool]) -> list[Pause]:
+        table = tables.pauses
+        query = sa.select(table.c.document).where(*where).order_by(table.c.requested_at, table.c.agent, table.c.name)
+        return [load(Pause, row.document) for row in self._connection.execute(query)]
+
+
+def _row(pause: Pause) -> dict[str, object]:
+    return {
+        "agent": pause.agent, "name": pause.name, "execution": pause.execution, "requested_at": pause.requested_at,
+        "revision": pause.revision, "document": dump(pause),
+    }  # fmt: skip

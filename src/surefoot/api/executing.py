@@ -1,0 +1,282 @@
+"""Routes by which reasoners are asked, with an answer at once or later, and what becomes of it.
+
+Whoever may record may ask, report, note and cancel; whoever may look sees. What belongs to an agent that a caller may
+not see is as if it were not there. The paths under `execute` and `executions` are those that teams know from elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+
+from surefoot.api.enrolling import AgentName, at_work
+from surefoot.api.paging import Paged
+from surefoot.api.problems import Problem, declared
+from surefoot.api.process_documents import (
+    BatchBody,
+    BatchDocument,
+    CancelledDocument,
+    ExecuteBody,
+    ExecutionDocument,
+    Executions,
+    NoteBody,
+    NoteDocument,
+    ReportBody,
+    ResultDocument,
+    SubmitBody,
+    SubmittedDocument,
+)
+from surefoot.api.reception import Caller, Here, Reception, Recorder
+from surefoot.core.errors import NotFound, Unavailable
+from surefoot.core.execution import Execution, Note
+from surefoot.core.token import Token, may, must_may
+from surefoot.engine.execute import Request, split
+from surefoot.engine.inspect import agent_named
+from surefoot.engine.oversee import cancelled, execution, noted
+from surefoot.engine.settle import signed_as
+from surefoot.ports import Tx
+
+router = APIRouter(tags=["executions"])
+ExecutionId = Annotated[str, Path(max_length=100)]
+Target = Annotated[str, Path(max_length=200, description="AGENT.REASONER")]
+Told = Annotated[str, Header(max_length=512)]
+MOST_STREAMS = 200
+STREAM_S = 900.0
+LOOK_EVERY_S = 0.3
+_ENDS: dict[int | str, dict[str, Any]] = {
+    502: {"model": Problem, "description": "The process was asked and did not give a result."},
+    504: {"model": Problem, "description": "The process did not answer before the deadline."},
+}
+
+
+class Origin:
+    """Who is behind a request, as the headers say that teams know from elsewhere."""
+
+    def __init__(
+        self, x_session_id: Told = "", x_surefoot_session: Told = "", x_actor_id: Told = "",
+        x_surefoot_actor: Told = "", x_workflow_id: Told = "", x_run_id: Told = "", x_parent_execution_id: Told = "",
+    ) -> None:  # fmt: skip
+        self.session = x_surefoot_session or x_session_id
+        self.actor = x_surefoot_actor or x_actor_id
+        self.workflow = x_workflow_id or x_run_id
+        self.parent = x_parent_execution_id
+
+
+From = Annotated[Origin, Depends()]
+
+
+def reader(caller: Caller) -> Token:
+    """Give a caller who may look or record."""
+    if not may(caller, "record"):
+        must_may(caller, "look")
+    return caller
+
+
+Reader = Annotated[Token, Depends(reader)]
+
+
+@router.post("/execute/{target}", responses=declared(404) | _ENDS)
+async def execute(
+    target: Target, body: ExecuteBody, here: Here, caller: Recorder, origin: From, response: Response
+) -> ResultDocument:  # fmt: skip
+    """Ask a reasoner and wait for its answer; X-Routed-Version says which version gave it."""
+    asked = await _asked(here, caller, target, body, origin)
+    one, result = await at_work(here).execute(asked, deadline=_deadline(body), ports=here.ports)
+    if one.state != "succeeded":
+        return _failed(one)  # pyright: ignore[reportReturnType]
+    response.headers.update(_headers(one))
+    return ResultDocument(
+        result=result, execution_id=one.id, status=one.state, version=one.version, number=one.number,
+        stood_in_for=one.stood_in_for or None, duration_ms=_duration_ms(one),
+    )  # fmt: skip
+
+
+@router.post("/execute/async/{target}", status_code=202, responses=declared(404))
+async def submit(
+    target: Target, body: SubmitBody, here: Here, caller: Recorder, origin: From, response: Response
+) -> SubmittedDocument:  # fmt: skip
+    """Ask a reasoner without waiting; the answer says where to look, and a webhook tells how it ended."""
+    asked, key = await _asked(here, caller, target, body, origin), None
+    if body.webhook is not None:
+        here.ports.hooks.check(body.webhook.url)
+        key = here.ports.hooks.key(signed_as(caller.name))
+        asked = replace(asked, webhook=body.webhook.url)
+        response.headers["Cache-Control"] = "no-store"
+    one = await at_work(here).submit(asked, deadline=_deadline(body), ports=here.ports)
+    response.headers.update(_headers(one))
+    return SubmittedDocument(
+        execution_id=one.id, status=one.state, version=one.version, status_url=f"/api/v1/executions/{one.id}",
+        webhook_key=key,
+    )  # fmt: skip
+
+
+@router.get("/agents/{agent}/executions", responses=declared(404))
+async def of_agent(
+    agent: AgentName, here: Here, caller: Reader, asked: Paged,
+    state: Literal["queued", "running", "waiting", "succeeded", "failed", "timeout", "cancelled", "lost"] | None = None,
+    workflow: Annotated[str, Query(max_length=512)] = "",
+) -> Executions:  # fmt: skip
+    """List the executions of an agent, newest first."""
+    await agent_named(here.ports, agent)
+    _must_see(caller, agent)
+    found = await here.ports.store.read(lambda tx: tx.executions.of(
+        agent, state=state, workflow=workflow, before=asked.after, limit=asked.limit + 1
+    ))  # fmt: skip
+    rows, after = asked.cut(found, lambda one: one.id)
+    return Executions(executions=[document(one) for one in rows], next=after)
+
+
+@router.post("/executions/batch-status", responses=declared())
+async def batch(body: BatchBody, here: Here, caller: Reader) -> BatchDocument:
+    """Give several executions at once; ids that are not there, or not to be seen, are listed."""
+    found = await here.ports.store.read(lambda tx: tx.executions.some(body.execution_ids))
+    seen = {one.id: one for one in found if caller.sees(one.agent)}
+    asked = list(dict.fromkeys(body.execution_ids))
+    return BatchDocument(
+        executions=[document(seen[one]) for one in asked if one in seen],
+        missing=[one for one in asked if one not in seen],
+    )
+
+
+@router.get("/executions/{execution_id}", responses=declared(404))
+async def shown(execution_id: ExecutionId, here: Here, caller: Reader) -> ExecutionDocument:
+    """Show an execution as it stands, with its notes."""
+    await _visible(here, caller, execution_id)
+
+    def work(tx: Tx) -> ExecutionDocument:
+        return document(tx.executions.get(execution_id), *tx.executions.notes(execution_id))
+
+    return await here.ports.store.read(work)
+
+
+@router.post("/executions/{execution_id}/status", responses=declared(404, 409))
+async def report(execution_id: ExecutionId, body: ReportBody, here: Here, caller: Recorder) -> ExecutionDocument:
+    """Say how an execution goes, as the process that took it over; saying its end again changes nothing."""
+    await _visible(here, caller, execution_id)
+    return document(await at_work(here).report(execution_id, body.status, result=body.result, error=body.error))
+
+
+@router.post("/executions/{execution_id}/cancel", responses=declared(404, 409))
+async def cancel(execution_id: ExecutionId, here: Here, caller: Recorder) -> CancelledDocument:
+    """End an execution; its process sees its connection close."""
+    return await _cancelled(here, caller, execution_id, tree=False)
+
+
+@router.post("/executions/{execution_id}/cancel-tree", responses=declared(404, 409))
+async def cancel_tree(execution_id: ExecutionId, here: Here, caller: Recorder) -> CancelledDocument:
+    """End an execution and all that came of it, by X-Parent-Execution-ID."""
+    return await _cancelled(here, caller, execution_id, tree=True)
+
+
+@router.post("/executions/{execution_id}/notes", status_code=201, responses=declared(404, 409))
+async def note(execution_id: ExecutionId, body: NoteBody, here: Here, caller: Recorder) -> NoteDocument:
+    """Write a note down about an execution."""
+    await _visible(here, caller, execution_id)
+    return _note(await noted(here.ports, execution_id, body.text, by=caller.name, tags=body.tags))
+
+
+@router.get(
+    "/executions/{execution_id}/events", response_class=StreamingResponse,
+    responses=declared(404) | {200: {"content": {"text/event-stream": {}}, "description": "Its states as they come."}},
+)  # fmt: skip
+async def events(execution_id: ExecutionId, here: Here, caller: Reader) -> StreamingResponse:
+    """Follow an execution to its end as server-sent events, for a quarter of an hour at most."""
+    one = await _visible(here, caller, execution_id)
+    if at_work(here).streams >= MOST_STREAMS:
+        raise Unavailable(f"{MOST_STREAMS} clients follow executions here", hint="ask GET /api/v1/executions/{id}")
+    return StreamingResponse(
+        _followed(here, one), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+    )
+
+
+async def _followed(here: Reception, one: Execution) -> AsyncIterator[str]:
+    work = at_work(here)
+    work.streams += 1
+    try:
+        seen, left = -1, STREAM_S
+        while True:
+            if one.revision != seen:
+                seen = one.revision
+                yield f"id: {seen}\nevent: {one.state}\ndata: {document(one).model_dump_json()}\n\n"
+            if one.over or left <= 0:
+                return
+            await asyncio.sleep(LOOK_EVERY_S)
+            left -= LOOK_EVERY_S
+            one = await execution(here.ports, one.id)
+    finally:
+        work.streams -= 1
+
+
+async def _asked(here: Reception, caller: Token, target: str, body: ExecuteBody, origin: Origin) -> Request:
+    agent, _ = split(target)
+    if not caller.sees(agent):
+        raise NotFound(f"there is no agent {agent!r}", hint="GET /api/v1/agents lists those you may see")
+    await agent_named(here.ports, agent)
+    return Request(
+        target=target, input=body.input, by=caller.name, session=body.session or origin.session,
+        actor=body.actor or origin.actor, workflow=origin.workflow, parent=origin.parent, source=body.source,
+        slices=body.slices,
+    )  # fmt: skip
+
+
+async def _visible(here: Reception, caller: Token, execution_id: str) -> Execution:
+    one = await execution(here.ports, execution_id)
+    if not caller.sees(one.agent):
+        raise NotFound(f"there is no execution {execution_id!r}", hint="the answer to execute carries its id")
+    return one
+
+
+def _must_see(caller: Token, agent: str) -> None:
+    if not caller.sees(agent):
+        raise NotFound(f"there is no agent {agent!r}", hint="GET /api/v1/agents lists those you may see")
+
+
+async def _cancelled(here: Reception, caller: Token, execution_id: str, *, tree: bool) -> CancelledDocument:
+    await _visible(here, caller, execution_id)
+    done = await cancelled(here.ports, execution_id, by=caller.name, tree=tree, sees=caller.sees)
+    at_work(here).dropped(one.id for one in done)
+    return CancelledDocument(cancelled=[one.id for one in done])
+
+
+def _deadline(body: ExecuteBody) -> timedelta | None:
+    return None if body.timeout_s is None else timedelta(seconds=body.timeout_s)
+
+
+def _headers(one: Execution) -> dict[str, str]:
+    return {"X-Routed-Version": one.version, "X-Surefoot-Version": one.version, "X-Surefoot-Trace-Id": one.id,
+            "X-Execution-ID": one.id}  # fmt: skip
+
+
+def _failed(one: Execution) -> JSONResponse:
+    told = {
+        "code": "unavailable", "message": f"{one.agent} {one.version}: {one.error or one.state}",
+        "hint": f"GET /api/v1/executions/{one.id} shows it", "execution_id": one.id, "version": one.version,
+        "status": one.state,
+    }  # fmt: skip
+    return JSONResponse(told, 504 if one.state == "timeout" else 502, headers=_headers(one))
+
+
+def _duration_ms(one: Execution) -> float:
+    return round(((one.ended_at or one.at) - one.at).total_seconds() * 1000, 1)
+
+
+def _note(one: Note) -> NoteDocument:
+    return NoteDocument(at=one.at, by=one.by, text=one.text, tags=list(one.tags))
+
+
+def document(one: Execution, *notes: Note) -> ExecutionDocument:
+    """Give an execution as it goes over the wire."""
+    return ExecutionDocument(
+        execution_id=one.id, agent=one.agent, reasoner=one.reasoner, version=one.version, number=one.number,
+        status=one.state, over=one.over, accepted=one.accepted, input=one.input, result=one.result,
+        redacted=one.redacted, error=one.error or None, arm=one.arm, rollout=one.rollout or None,
+        stood_in_for=one.stood_in_for or None, process=one.process, workflow=one.workflow or None,
+        parent=one.parent or None, created_at=one.at, sent_at=one.sent_at, ended_at=one.ended_at,
+        deadline=one.deadline, notes=[_note(note) for note in notes],
+    )  # fmt: skip

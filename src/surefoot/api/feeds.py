@@ -1,0 +1,146 @@
+"""Feeds: what is new, read once a process and told to all who listen.
+
+A listener's buffer is bounded, and so is the number of listeners. Whoever does not keep up is given up: nothing waits
+for them, and they are told where to go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from surefoot.core.errors import SurefootError
+from surefoot.core.event import Event, event_of
+from surefoot.core.memory import MemoryChange
+from surefoot.core.rate import TooMany
+from surefoot.ports import Ports, Tx
+
+T = TypeVar("T")
+Read = Callable[[int], Awaitable[list[tuple[int, T]]]]
+MOST = 100
+BUFFER = 1000
+PAGE = 500
+POLL_S = 0.25
+HEARTBEAT_S = 15.0
+
+
+@dataclass(slots=True, eq=False)
+class Listener(Generic[T]):
+    """One who listens: what is of interest, and what waits to be sent; `dropped` says that it did not keep up."""
+
+    fits: Callable[[T], bool]
+    waiting: asyncio.Queue[tuple[int, T]] = field(default_factory=lambda: asyncio.Queue(BUFFER))
+    dropped: bool = False
+
+    def told(self, number: int, one: T) -> None:
+        """Put something into the buffer; when it is full the listener is given up."""
+        if self.dropped or not self.fits(one):
+            return
+        try:
+            self.waiting.put_nowait((number, one))
+        except asyncio.QueueFull:
+            self.dropped = True
+
+
+class Feed(Generic[T]):
+    """What is new, for all listeners of this process; `read` gives what came after a number, `last` the newest one."""
+
+    def __init__(self, read: Read[T], last: Callable[[], Awaitable[int]]) -> None:
+        self._read = read
+        self.last = last
+        self._listeners: set[Listener[T]] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._beginning = asyncio.Lock()
+        self.at = 0
+
+    @property
+    def listeners(self) -> int:
+        """How many listen."""
+        return len(self._listeners)
+
+    @contextlib.asynccontextmanager
+    async def listening(self, fits: Callable[[T], bool]) -> AsyncGenerator[tuple[Listener[T], int]]:
+        """Listen for as long as the block lasts; gives the listener and the number after which it hears everything."""
+        if len(self._listeners) >= MOST:
+            raise TooMany(f"{MOST} clients listen already", hint="come back later", retry_after_s=5)
+        async with self._beginning:
+            if self._task is None or self._task.done():
+                self.at = await self.last()
+                self._task = asyncio.create_task(self._poll())
+        one = Listener(fits)
+        self._listeners.add(one)
+        try:
+            yield one, self.at
+        finally:
+            self._listeners.discard(one)
+            if not self._listeners:
+                self._rest()
+
+    def _rest(self) -> None:
+        """Poll no more until somebody listens again."""
+        if self._task is not None:
+            self._task.cancel()
+        self._task = None
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_S)
+            with contextlib.suppress(SurefootError):  # a store that is busy now is not in a moment
+                for number, one in await self._read(self.at):
+                    self.at = number
+                    for listener in self._listeners:
+                        listener.told(number, one)
+
+
+class Feeds:
+    """The feeds of one application."""
+
+    def __init__(self, ports: Ports) -> None:
+        self.events: Feed[Event] = Feed(
+            lambda at: events_after(ports, at), lambda: ports.store.read(lambda tx: tx.audit.last())
+        )
+        self.memory: Feed[MemoryChange] = Feed(
+            lambda at: memory_after(ports, at), lambda: ports.store.read(lambda tx: tx.memories.last_change())
+        )
+
+
+async def events_after(ports: Ports, after: int) -> list[tuple[int, Event]]:
+    """Give the events after one, at most a page of them."""
+
+    def work(tx: Tx) -> list[tuple[int, Event]]:
+        entries = tx.audit.after(after, limit=PAGE)
+        names = [agent.name for agent in tx.agents.all()] if entries else []
+        return [(entry.seq, event_of(entry, names)) for entry in entries]
+
+    return await ports.store.read(work)
+
+
+async def memory_after(ports: Ports, after: int) -> list[tuple[int, MemoryChange]]:
+    """Give the changes of everybody's memory after one, at most a page of them."""
+    found = await ports.store.read(lambda tx: tx.memories.all_changes(after=after, limit=PAGE))
+    return [(one.seq, one) for one in found]
+
+
+async def heard(listener: Listener[T], after: int, at: int, older: Read[T]) -> AsyncIterator[tuple[int, T | None]]:
+    """Give what was missed after a number, then what comes; None is a sign of life. It ends with a dropped listener.
+
+    `at` is where the feed stood when the listener joined: what came later is in its buffer.
+    """
+    while after < at and (page := await older(after)):
+        for number, one in page:
+            after = number
+            if listener.fits(one):
+                yield number, one
+    while not (listener.dropped and listener.waiting.empty()):
+        try:
+            async with asyncio.timeout(HEARTBEAT_S):
+                number, one = await listener.waiting.get()
+        except TimeoutError:
+            yield after, None
+            continue
+        if number > after:
+            after = number
+            yield number, one

@@ -1,0 +1,104 @@
+"""The audit record, newest first, and whether its chain holds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from surefoot.core.audit import Entry, Verification, verify
+from surefoot.core.event import event_of
+from surefoot.dashboard.asking import Asking
+from surefoot.dashboard.links import Copies, copies
+from surefoot.dashboard.pages import Page
+from surefoot.ports import Tx
+from surefoot.ports.trends import AuditFilter
+
+ROWS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One entry, with the agent it is about (empty: none) and its sentence where it has one."""
+
+    entry: Entry
+    agent: str
+    sentence: str
+    tone: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """A page of the record; `older` is the cursor of the next one, `shown` the entry whose details are open."""
+
+    lines: tuple[Line, ...]
+    wanted: AuditFilter
+    actors: tuple[str, ...]
+    actions: tuple[str, ...]
+    agents: tuple[str, ...]
+    older: int | None
+    newest: bool
+    last: int
+    shown: Line | None
+    payload: str
+    copies: Copies
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """What a walk along the whole chain found."""
+
+    found: Verification
+    copies: Copies
+
+
+async def screen(asking: Asking) -> Page:
+    """Show a page of the record, as filtered; a visitor held to some agents sees what is about them."""
+    wanted = AuditFilter(agent=asking.query("agent"), actor=asking.query("actor"), action=asking.query("action"))
+    if asking.visitor.token.agents and not wanted.agent:
+        wanted = AuditFilter(agent=asking.visitor.token.agents[0], actor=wanted.actor, action=wanted.action)
+    if wanted.agent:
+        asking.must_see(wanted.agent, f"agent {wanted.agent!r}")
+    before, entry = asking.number("before"), asking.number("entry")
+    model = await asking.ports.store.read(lambda tx: _audit(tx, asking, wanted, before, entry))
+    return Page(
+        template="audit.html", model=model, title="Audit", place="audit", live=() if before else ("chip:audit",)
+    )
+
+
+async def chain(asking: Asking) -> Page:
+    """Walk the whole chain now."""
+    found = await asking.ports.store.read(lambda tx: verify(tx.audit.all()))
+    ways = copies(("audit", "verify", "--head", f"{found.entries}:{found.head}"), "GET", "/api/v1/audit/verify")
+    return Page(template="chain.html", model=Chain(found=found, copies=ways), title="Audit chain", place="audit")
+
+
+def _audit(tx: Tx, asking: Asking, wanted: AuditFilter, before: int | None, entry: int | None) -> Audit:
+    agents = [one.name for one in tx.agents.all() if asking.visitor.sees(one.name)]
+    rows = tx.trends.audit(wanted, before=before, limit=ROWS + 1)
+    shown = None if entry is None else next(iter(tx.audit.after(entry - 1, limit=1)), None)
+    line = _line(shown, agents) if shown is not None else None
+    if line is not None and asking.visitor.token.agents and not line.agent:
+        line = None
+    return Audit(
+        lines=tuple(_line(one, agents) for one in rows[:ROWS]), wanted=wanted, actors=tuple(tx.trends.actors()),
+        actions=tuple(tx.trends.actions()), agents=tuple(agents), newest=before is None, last=tx.audit.last(),
+        older=rows[ROWS - 1].seq if len(rows) > ROWS else None, shown=line,
+        payload=json.dumps(line.entry.payload, indent=2, ensure_ascii=False, default=str) if line else "",
+        copies=copies(("audit", "log"), "GET", "/api/v1/audit"),
+    )  # fmt: skip
+
+
+def _line(entry: Entry, agents: list[str]) -> Line:
+    told = event_of(entry, agents)
+    said = entry.payload.get("sentence") or entry.payload.get("reason") or entry.payload.get("feedback") or ""
+    return Line(entry=entry, agent=told.agent, sentence=str(said), tone=_tone(entry.action))
+
+
+def _tone(action: str) -> str:
+    if action.startswith(("rolled-", "rollout-roll_back", "wish-")):
+        return "back"
+    if "reject" in action or "incident-opened" in action or action in ("gate-fail", "stopped", "stopped-all"):
+        return "bad"
+    if action.startswith("approval-approved") or "promote" in action or action == "lever-accepted":
+        return "ok"
+    return "asks" if "await" in action else "canary" if action.startswith("rollout-") else "idle"

@@ -1,0 +1,81 @@
+"""Levers: the ranked moves of an agent, what became of each, and what was tried."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from surefoot.core.backlog import Lever, LeverState
+from surefoot.dashboard.asking import Asking
+from surefoot.dashboard.links import Copies, copies
+from surefoot.dashboard.pages import Page
+from surefoot.engine.inspect import failing
+from surefoot.ports import Filed, Tx
+
+TONES: dict[LeverState, str] = {
+    "open": "wait", "doing": "canary", "drafted": "canary", "shipped": "ok", "failed": "bad", "closed": "idle",
+}  # fmt: skip
+MOST_ROWS, MOST_TRIED = 200, 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeverRow:
+    """One lever; `share` is its worth beside that of the best."""
+
+    lever: Lever
+    tone: str
+    rank: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """A proposal for a lever: who wrote it, what became of it, and why."""
+
+    filed: Filed
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Levers:
+    """The backlog by worth, and the lever whose story is open."""
+
+    agent: str
+    rows: tuple[LeverRow, ...]
+    state: str
+    states: tuple[tuple[str, int], ...]
+    hold: str
+    shown: LeverRow | None
+    log: tuple[tuple[datetime, str], ...]
+    tried: tuple[Tried, ...]
+    copies: Copies
+
+
+async def screen(asking: Asking) -> Page:
+    """Show an agent's levers, the most worthwhile first; `lever` opens one, `state` keeps those of one state."""
+    agent = await asking.agent()
+    hold = (await failing(asking.ports, agent.name, limit=1)).hold
+    model = await asking.ports.store.read(
+        lambda tx: _levers(tx, agent.name, asking.query("lever"), asking.query("state"), hold)
+    )
+    return Page(template="levers.html", model=model, title=f"Levers of {agent.name}", place="agents",
+                agent=agent.name, tab="levers", live=("audit",))  # fmt: skip
+
+
+def _levers(tx: Tx, agent: str, lever: str, state: str, hold: str) -> Levers:
+    found = sorted(tx.levers.all(agent), key=lambda one: (one.state not in ("open", "doing"), -one.worth, one.id))
+    best = max((one.worth for one in found), default=0.0) or 1.0
+    rows = [LeverRow(lever=one, tone=TONES[one.state], rank=rank, share=one.worth / best)
+            for rank, one in enumerate(found, 1)]  # fmt: skip
+    counts: dict[str, int] = {}
+    for one in found:
+        counts[one.state] = counts.get(one.state, 0) + 1
+    shown = next((one for one in rows if one.lever.id == lever), None)
+    filed = [one for one in reversed(tx.proposals.all(agent)) if shown and one.lever == shown.lever.id][:MOST_TRIED]
+    return Levers(
+        agent=agent, rows=tuple(one for one in rows if not state or one.lever.state == state)[:MOST_ROWS], state=state,
+        states=tuple(sorted(counts.items())), hold=hold, shown=shown,
+        log=tuple(reversed(tx.levers.log(agent, shown.lever.id))) if shown else (),
+        tried=tuple(Tried(filed=one, sentence=str(one.evidence.get("sentence") or "")) for one in filed),
+        copies=copies(("levers", agent), "GET", f"/api/v1/agents/{agent}/levers"),
+    )  # fmt: skip

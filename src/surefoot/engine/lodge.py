@@ -1,0 +1,159 @@
+"""Lodge: parcels of spans into the store, as many as there are at a time, in one transaction.
+
+While one transaction is under way parcels gather for the next, so that under load a few large statements do the work
+of many small ones: each statement makes the writing thread wait for its turn of the interpreter. The spans that are
+new are kept, a trace for each request of an agent that we know, and what is said about it. An evaluation that is
+earlier than its trace waits among the spans until the trace is there. A parcel that cannot be kept takes no other
+with it: then each is kept alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from surefoot.core.errors import NotFound
+from surefoot.core.span import Span
+from surefoot.core.testimony import failure_of, outcome_of, speakers, trace_of
+from surefoot.ports import Ports, Tx
+from surefoot.ports.recorder import Full, Recorder
+from surefoot.ports.spans import Parcel
+
+MOST_ROWS = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lodged:
+    """What became of a parcel: whether a stranger in it is an agent by now, and what is to be said about it."""
+
+    met: bool
+    notes: Counter[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    parcel: Parcel
+    done: asyncio.Future[Lodged]
+
+
+class Lodging:
+    """Keeps the parcels of one event loop; `live` gives the live version of an agent, 0 for a stranger."""
+
+    def __init__(self, ports: Ports, recorder: Recorder, live: Callable[[str], int]) -> None:
+        self._ports = ports
+        self._recorder = recorder
+        self._live = live
+        self._known = set[tuple[str, int]]()
+        self._waiting: list[_Waiting] = []
+        self._running: asyncio.Task[None] | None = None
+        self.kept = 0
+        self.repeated = 0
+
+    async def lodge(self, parcel: Parcel) -> Lodged:
+        """Keep a parcel; returns after the commit. Full when the recorder is, Unavailable when the store is away."""
+        loop = asyncio.get_running_loop()
+        mine = _Waiting(parcel, loop.create_future())
+        self._waiting.append(mine)
+        if self._running is None:
+            self._running = loop.create_task(self._run())
+        return await mine.done
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                await self._keep(self._next())
+        finally:
+            self._running = None
+
+    def _next(self) -> list[_Waiting]:
+        """As many as fit into one transaction, the first at least."""
+        rows, count = 0, 0
+        for one in self._waiting:
+            rows += len(one.parcel.rows)
+            if count and rows > MOST_ROWS:
+                break
+            count += 1
+        batch, self._waiting = self._waiting[:count], self._waiting[count:]
+        return batch
+
+    async def _keep(self, batch: list[_Waiting]) -> None:
+        parcels = [one.parcel for one in batch]
+        try:
+            new, of, lodged = await self._recorder.write(lambda tx: self._written(tx, parcels))
+        except Exception as problem:  # noqa: BLE001  everybody who waits is told
+            if len(batch) > 1 and not isinstance(problem, Full):
+                for one in batch:
+                    await self._keep([one])
+                return
+            for one in batch:
+                if not one.done.done():
+                    one.done.set_exception(problem)
+            return
+        self.kept += new
+        self.repeated += of - new
+        for one, said in zip(batch, lodged, strict=True):
+            if not one.done.done():
+                one.done.set_result(said)
+
+    # One transaction --------------------------------------------------------------------------------------------------
+
+    def _written(self, tx: Tx, parcels: Sequence[Parcel]) -> tuple[int, int, list[Lodged]]:
+        """Give how many spans were new, of how many, and what became of each parcel."""
+        rows = [row for parcel in parcels for row in parcel.rows]
+        evaluations = [one for parcel in parcels for one in parcel.evaluations]
+        new = tx.spans.add_all(rows)
+        said = [span for row, span in evaluations if tx.spans.add_all([row])]
+        wanted = set[tuple[str, int]]()
+        begun = self._traced(tx, [span for parcel in parcels for span in parcel.tops], wanted)
+        self._judged(tx, said, begun)
+        strangers = set[str]().union(*(parcel.strangers for parcel in parcels))
+        met = tx.spans.agents_among(strangers) if strangers else strangers
+        lodged = [Lodged(met=bool(parcel.strangers & met), notes=_notes(parcel, wanted)) for parcel in parcels]
+        return new + len(said), len(rows) + len(evaluations), lodged
+
+    def _judged(self, tx: Tx, said: list[Span], begun: set[str]) -> None:
+        """Count the evaluations that are new, and those that waited for a trace that has just begun."""
+        late = [one for one in said if one.trace_id not in begun]
+        missing = tx.spans.untraced({one.trace_id for one in late}) if late else set[str]()
+        early = tx.spans.evaluations(begun) if begun else []
+        for evaluation in (*early, *(one for one in late if one.trace_id not in missing)):
+            tx.outcomes.add(outcome_of(evaluation, now=self._ports.clock()))
+
+    def _traced(self, tx: Tx, tops: list[Span], wanted: set[tuple[str, int]]) -> set[str]:
+        """Keep a trace for each request that has none yet; gives their ids, and the versions that there are not."""
+        if not tops:
+            return set()
+        now, chosen = self._ports.clock(), speakers(tops)
+        fresh = tx.spans.untraced(chosen)
+        spans = [span for trace_id, span in chosen.items() if trace_id in fresh]
+        stated = [(span, self._version(tx, span, wanted)) for span in spans]
+        begun = [(span, version) for span, version in stated if version]
+        traces = [trace_of(span, version=version, now=now) for span, version in begun]
+        failed = [(one, failure_of(span, now=now)) for one, (span, _) in zip(traces, begun, strict=True)]
+        tx.traces.add_all(traces)
+        tx.outcomes.fail_all([(trace, failure) for trace, failure in failed if failure is not None])
+        return {trace.id for trace in traces}
+
+    def _version(self, tx: Tx, span: Span, wanted: set[tuple[str, int]]) -> int:
+        """The version that answered: as the span says, else the live one; 0 for one that there is not."""
+        if not span.version:
+            return self._live(span.agent)
+        key = (span.agent, span.version)
+        if key not in self._known:
+            try:
+                tx.versions.get(*key)
+            except NotFound:
+                wanted.add(key)
+                return 0
+            self._known.add(key)
+        return span.version
+
+
+def _notes(parcel: Parcel, wanted: set[tuple[str, int]]) -> Counter[str]:
+    """What is to be said about a parcel although all of it is kept."""
+    if not wanted:
+        return Counter()
+    mine = [key for span in parcel.tops if (key := (span.agent, span.version)) in wanted]
+    return Counter(f"{agent} has no version {number}: its spans are kept, but count for none" for agent, number in mine)

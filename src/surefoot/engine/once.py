@@ -1,0 +1,95 @@
+"""Once: take a request's key, let the request run or give its old answer, and settle the key.
+
+The first write of a request marks its key in that write's own transaction (`changing`). So when the process dies, the
+store itself knows whether anything happened: see `core.request_key`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import replace
+
+from surefoot.core.request_key import KEPT, LEASE, RequestKey, due, usable, worth_keeping
+from surefoot.ports import Ports, Tx
+
+_HOST = socket.gethostname()
+
+
+def this_process() -> str:
+    """Give a name for this process, from which others can tell whether it still works."""
+    return f"{_HOST}:{os.getpid()}"
+
+
+def works(owner: str) -> bool:
+    """Whether a process still works, as far as can be told: one of another machine is believed until its lease ends."""
+    host, _, pid = owner.rpartition(":")
+    if host != _HOST or not pid.isdigit():
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+async def take(ports: Ports, who: str, key: str, request: str) -> tuple[bool, RequestKey]:
+    """Take a key for a request; gives whether to carry it out, and the key (with the old answer if not).
+
+    Invalid, Busy and Conflict as in `core.request_key.due`.
+    """
+    now, owner = ports.clock(), this_process()
+    usable(key)
+
+    def work(tx: Tx) -> tuple[bool, RequestKey]:
+        known = tx.request_keys.get(who, key)
+        if due(known, request, now=now, alive=known is not None and works(known.owner)) == "replay":
+            assert known is not None
+            return False, known
+        tx.request_keys.forget(now - KEPT)
+        mine = RequestKey(who=who, key=key, request=request, owner=owner, at=now, until=now + LEASE)
+        tx.request_keys.put(mine)
+        return True, mine
+
+    return await ports.store.write(work)
+
+
+def changing(tx: Tx, mine: RequestKey) -> None:
+    """Mark a key: from this transaction on its request has changed something."""
+    known = tx.request_keys.get(mine.who, mine.key)
+    if known is not None and not known.changed:
+        tx.request_keys.put(replace(known, changed=True))
+
+
+async def renew(ports: Ports, mine: RequestKey) -> None:
+    """Say that the request is still being worked on."""
+    until = ports.clock() + LEASE
+
+    def work(tx: Tx) -> None:
+        known = tx.request_keys.get(mine.who, mine.key)
+        if known is not None and known.state == "open":
+            tx.request_keys.put(replace(known, until=until))
+
+    await ports.store.write(work)
+
+
+async def settle(
+    ports: Ports, mine: RequestKey, *, status: int, headers: Mapping[str, str], body: str, secret: bool
+) -> None:
+    """Keep the answer, or free the key where the request was refused and changed nothing."""
+
+    def work(tx: Tx) -> None:
+        known = tx.request_keys.get(mine.who, mine.key)
+        if known is None or (known.owner, known.at) != (mine.owner, mine.at):
+            return
+        if not worth_keeping(status, changed=known.changed):
+            tx.request_keys.drop(mine.who, mine.key)
+            return
+        kept = replace(known, state="done", status=status, secret=secret, headers={} if secret else dict(headers),
+                       body="" if secret else body)  # fmt: skip
+        tx.request_keys.put(kept)
+
+    await ports.store.write(work)

@@ -1,0 +1,137 @@
+"""Weigh: set a version's share of traffic by hand, in a person's name.
+
+What it means is decided in `core.rollout.share`; what then happens is an ordinary reconcile, so every alarm comes
+first. A share that was not given is told as a Conflict with the reason, and the wish does not linger.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from surefoot.core.approval import identity
+from surefoot.core.errors import Conflict, Forbidden, Invalid
+from surefoot.core.rollout.share import ShareWish, share_wished
+from surefoot.core.rollout.standing import Rollout
+from surefoot.engine.operate import reconcile, start_rollout
+from surefoot.engine.terms import terms_now
+from surefoot.ports import Ports, Tx
+
+TRIES = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weighed:
+    """Both shares as they are now, in percent; they sum to 100. `previous_percent` is the version's share before."""
+
+    agent: str
+    version: int
+    weight_percent: float
+    previous_percent: float
+    other: int | None
+    other_percent: float
+    rollout: str
+    sentence: str
+
+
+async def weigh(ports: Ports, name: str, version: int, percent: float, *, by: str, reason: str = "") -> Weighed:
+    """Give a version a share of traffic, which the other one loses; Invalid, Forbidden or Conflict otherwise."""
+    if not by.strip():
+        raise Invalid("a share is set by a person", hint="say who decides (--by NAME)")
+    now = ports.clock()
+
+    def decided(tx: Tx) -> tuple[ShareWish, float]:
+        agent, active = tx.agents.get(name), tx.rollouts.active(name)
+        tx.versions.get(name, version)
+        _must_not_watch(tx.rollouts.holdback(name), version, percent)
+        terms = active.settings if active else terms_now(tx, agent, now, None)
+        return share_wished(agent.live, active, version, percent, terms=terms), _share(tx, name, version)
+
+    wish, before = await ports.store.read(decided)
+    sentence = "Nothing changed: that is its share."
+    if wish.action != "keep":
+        rollout = await _rollout(ports, name, wish, by)
+        sentence = await _carried_out(ports, rollout, wish, by, reason)
+    return await _shown(ports, name, version, before, sentence)
+
+
+async def _rollout(ports: Ports, name: str, wish: ShareWish, by: str) -> str:
+    if wish.action == "begin":
+        return (await start_rollout(ports, name, wish.challenger, by=by)).id
+    active = await ports.store.read(lambda tx: tx.rollouts.active(name))
+    if active is None:
+        raise Conflict(f"the rollout of {name} has just ended", hint="look at it again")
+    return active.id
+
+
+async def _carried_out(ports: Ports, rollout: str, wish: ShareWish, by: str, reason: str) -> str:
+    """Write the wish down and let a reconcile carry it out; gives what it said."""
+    await ports.store.write(lambda tx: _wished(tx, ports, rollout, wish, by, reason))
+    for _ in range(TRIES):
+        try:
+            row = await reconcile(ports, rollout)
+        except Conflict:
+            if (await ports.store.read(lambda tx: tx.rollouts.get(rollout))).wish == "share":
+                continue
+            break  # an operator was faster, and has carried it out
+        if row.weight_after != wish.percent:
+            raise Conflict(f"the share was not set: {row.sentence}", hint=f"surefoot rollout show {wish.challenger}")
+        return row.sentence
+    return "It was carried out by an operator."
+
+
+def _wished(tx: Tx, ports: Ports, rollout_id: str, wish: ShareWish, by: str, reason: str) -> None:
+    rollout = tx.rollouts.get(rollout_id)
+    if rollout.wish not in ("", "share"):
+        raise Conflict(
+            f"{rollout.wished_by} wants it to {rollout.wish.replace('_', ' ')}", hint="look again in a moment"
+        )
+    if rollout.state == "frozen" and identity(by) in {identity(name) for name in rollout.proposers}:
+        raise Forbidden(
+            f"{by} proposed {rollout.agent} v{rollout.challenger} and cannot give a frozen share back",
+            hint="another person has to look at it",
+        )
+    tx.audit.append(
+        at=ports.clock(), actor=by, action="wish-share", subject=f"{rollout.agent}/v{rollout.challenger}",
+        payload={"rollout": rollout_id, "percent": wish.percent, "reason": reason},
+    )  # fmt: skip
+    tx.rollouts.swap(replace(rollout, wish="share", wished_by=by, wish_reason=reason, wish_percent=wish.percent))
+
+
+def _must_not_watch(held: Rollout | None, version: int, percent: float) -> None:
+    """Refuse to move the share of a holdback, which was declared before the promotion."""
+    if held is None or version not in (held.challenger, held.incumbent):
+        return
+    have = held.holdback_percent if version == held.incumbent else 100 - held.holdback_percent
+    if percent != have:
+        raise Conflict(
+            f"v{held.incumbent} serves a holdback of {held.holdback_percent:g} % to compare with",
+            hint="surefoot rollback steps back; the holdback ends by itself",
+        )
+
+
+def shares(tx: Tx, name: str) -> dict[int, float]:
+    """Give the share of each version that has one, in percent; they sum to 100."""
+    live, active, held = tx.agents.get(name).live, tx.rollouts.active(name), tx.rollouts.holdback(name)
+    if active is not None and active.weight_percent > 0:
+        return {active.incumbent: 100 - active.weight_percent, active.challenger: active.weight_percent}
+    if held is not None and held.challenger == live:
+        return {held.incumbent: held.holdback_percent, live: 100 - held.holdback_percent}
+    return {live: 100.0}
+
+
+def _share(tx: Tx, name: str, version: int) -> float:
+    return shares(tx, name).get(version, 0.0)
+
+
+async def _shown(ports: Ports, name: str, version: int, before: float, sentence: str) -> Weighed:
+    def work(tx: Tx) -> Weighed:
+        found, active = shares(tx, name), tx.rollouts.active(name)
+        mine = found.get(version, 0.0)
+        others = [one for one in found if one != version]
+        return Weighed(
+            agent=name, version=version, weight_percent=mine, previous_percent=before,
+            other=others[0] if others else None, other_percent=100 - mine, rollout=active.id if active else "",
+            sentence=sentence,
+        )  # fmt: skip
+
+    return await ports.store.read(work)

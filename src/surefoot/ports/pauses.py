@@ -1,0 +1,30 @@
+"""The pauses of a store: what agents' programs wait for."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from surefoot.core.pause import Pause
+
+
+class Pauses(Protocol):
+    """Pauses by agent and name; one that changes carries the revision it was read at."""
+
+    def add(self, pause: Pause) -> bool:
+        """Store a new pause; False, and nothing done, when the agent has one of this name."""
+        ...
+
+    def find(self, agent: str, name: str) -> Pause | None: ...
+    def named(self, name: str) -> list[Pause]:
+        """All agents' pauses of this name."""
+        ...
+
+    def of_execution(self, execution: str) -> Pause | None:
+        """The newest pause of an execution."""
+        ...
+
+    def all(self, agent: str | None = None) -> list[Pause]:
+        """All pauses, oldest first."""
+        ...
+
+    def swap(self, pause: Pause) -> Pause: ...

@@ -1,0 +1,306 @@
+"""An agent in a user's program: the version of each call, its model, its memory, its outcomes, and its people.
+
+`entry` marks the function that answers requests. Before each call it is asked which version serves; what the function
+then reads as `genome`, `prompt` and `version` is that one, in that call alone. After the call its trace waits to be
+sent. Nothing here raises into the function because Surefoot is away: the last known genome serves, traces and outcomes
+wait, and `health()` tells. What the program itself does wrong is raised where it is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, ParamSpec, TypeVar, overload
+
+from pydantic import BaseModel
+
+from surefoot.core.errors import Invalid, Unavailable
+from surefoot.core.genome import Genome, render
+from surefoot.sdk import call as calls
+from surefoot.sdk import waits
+from surefoot.sdk.call import Assigned, Call, Step, Whose
+from surefoot.sdk.entry import Entries, Names
+from surefoot.sdk.harness import TURNS, USD, Conversation, Harnessed, Terms, Tool
+from surefoot.sdk.house import V1, Health, House, closed
+from surefoot.sdk.link import segment
+from surefoot.sdk.memory import Memory
+from surefoot.sdk.model import AI_S, Said, asked, body_of, read
+from surefoot.sdk.synchronous import SyncAgent
+from surefoot.sdk.waiting import Item
+from surefoot.sdk.waits import Decision
+
+P = ParamSpec("P")
+R = TypeVar("R")
+M = TypeVar("M", bound=BaseModel)
+FLUSH_S = 10.0
+
+
+class Agent:
+    """One agent at one place; safe to use from many tasks and threads."""
+
+    def __init__(self, name: str, house: House, new_id: Callable[[], str]) -> None:
+        self.name = name
+        self._house = house
+        self._new_id = new_id
+        self._entries = Entries(agent=name, house=house, new_id=new_id)
+        self.memory = Memory(house, name, new_id)
+        self.sync = SyncAgent(self, house)
+
+    def __repr__(self) -> str:
+        return f"Agent({self.name!r})"
+
+    # The call that is going on ----------------------------------------------------------------------------------------
+
+    @property
+    def version(self) -> int:
+        """The number of the version assigned to this call; outside of calls the one assigned now."""
+        return self._assigned().version
+
+    @property
+    def genome(self) -> Genome:
+        """The genome assigned to this call; Unavailable when Surefoot is away and none was ever known."""
+        return self._assigned().genome
+
+    @property
+    def prompt(self) -> str:
+        """The genome as a system prompt, with the rules that apply to this call."""
+        call = calls.current(self.name)
+        return render(self.genome, call.slices if call is not None else {})
+
+    @property
+    def trace_id(self) -> str:
+        """The trace of the call that is going on; Invalid outside of one."""
+        call = calls.current(self.name)
+        if call is None:
+            raise Invalid(f"no call of {self.name} is going on here", hint="outside of calls: last_trace_id")
+        return call.trace_id
+
+    @property
+    def last_trace_id(self) -> str:
+        """The trace of the last call that ended in this task, in plain code in this thread; empty before the first."""
+        return calls.last(self.name)
+
+    @contextmanager
+    def context(self, *, session: str = "", actor: str = "", workflow: str = "") -> Generator[None]:
+        """Say to whom the calls in this block belong: the version sticks to the session, else to the actor."""
+        here = calls.whose()
+        with calls.belonging(Whose(session=session or here.session, actor=actor or here.actor,
+                                   workflow=workflow or here.workflow)):  # fmt: skip
+            yield
+
+    @contextmanager
+    def step(self, name: str, *, input: str = "") -> Generator[Step]:  # noqa: A002  the word of the trace
+        """Note a step of the call that is going on, such as a tool: how long it took, and what it raised."""
+        with calls.stepping(calls.current(self.name), name, "tool", calls.cut(input)) as step:
+            yield step
+
+    def _assigned(self) -> Assigned:
+        call = calls.current(self.name)
+        if call is None:
+            unit = calls.whose().unit(self._new_id())
+            found = self._house.line.wait(self._house.assigned(self.name, unit, {}))
+        else:
+            found = call.assigned
+        if found is None:
+            raise Unavailable(
+                f"no genome of {self.name} is known here: Surefoot is away, and none was kept",
+                hint="run once while it can be reached; agent.health() says more",
+            )
+        return found
+
+    # Entries ----------------------------------------------------------------------------------------------------------
+
+    @overload
+    def entry(self, work: Callable[P, R], /) -> Callable[P, R]: ...
+    @overload
+    def entry(
+        self, work: None = None, /, *, session: str = "", actor: str = "", external_id: str = "",
+        slices: tuple[str, ...] = (), answer: str = "",
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...  # fmt: skip
+    def entry(
+        self, work: Callable[..., Any] | None = None, /, *, session: str = "", actor: str = "", external_id: str = "",
+        slices: tuple[str, ...] = (), answer: str = "",
+    ) -> Any:  # fmt: skip
+        """Mark the function, plain or async, that answers this agent's requests.
+
+        `session`, `actor` and `external_id` name the arguments that say whose request it is and what you call it,
+        `slices` those that say of which kind it is; `answer` names the key of a mapping that holds the answer (by
+        default label, answer, output or text). Invalid for a generator: it has no one answer.
+        """
+        names = Names(session=session, actor=actor, external_id=external_id, slices=slices, answer=answer)
+        return partial(self._entries.wrapped, names=names) if work is None else self._entries.wrapped(work, names)
+
+    # The model --------------------------------------------------------------------------------------------------------
+
+    @overload
+    async def ai(
+        self, user: str = "", *, schema: None = None, system: str | None = None,
+        messages: list[Mapping[str, Any]] | None = None, timeout_s: float = AI_S, **more: Any,
+    ) -> str: ...  # fmt: skip
+    @overload
+    async def ai(
+        self, user: str = "", *, schema: type[M], system: str | None = None,
+        messages: list[Mapping[str, Any]] | None = None, timeout_s: float = AI_S, **more: Any,
+    ) -> M: ...  # fmt: skip
+    @overload
+    async def ai(
+        self, user: str = "", *, schema: Mapping[str, Any], system: str | None = None,
+        messages: list[Mapping[str, Any]] | None = None, timeout_s: float = AI_S, **more: Any,
+    ) -> Any: ...  # fmt: skip
+    async def ai(
+        self, user: str = "", *, schema: object = None, system: str | None = None,
+        messages: list[Mapping[str, Any]] | None = None, timeout_s: float = AI_S, **more: Any,
+    ) -> Any:  # fmt: skip
+        """Ask the agent's model and give its text, or with a schema the object that it answered.
+
+        The genome is the system prompt; `system` takes its place (`agent.prompt` holds it), `messages` go in between,
+        and what else is named goes along in the request, such as `temperature`. Unavailable when no answer comes,
+        Invalid for an answer that does not fit the schema.
+        """
+        return self.heard(
+            await self._house.line.reach(self.spoken(user, schema, system, messages, timeout_s, more)), schema
+        )
+
+    async def spoken(
+        self, user: str, schema: object, system: str | None, messages: list[Mapping[str, Any]] | None,
+        timeout_s: float, more: Mapping[str, Any],
+    ) -> Said:  # fmt: skip
+        """Ask the model on the line, as a step of the call that is going on where this was begun."""
+        call = calls.current(self.name)
+        body = body_of(self.name, user, system, messages, schema, more)
+        with calls.stepping(call, f"chat {self.name}", "chat", calls.cut(user)) as step:
+            said = await asked(self._house.link, body, self._headers(call, system is not None), timeout_s)
+            step.output, step.model, step.cost_usd = calls.cut(said.text), said.model, said.cost_usd
+            step.tokens_in, step.tokens_out = said.tokens_in, said.tokens_out
+            step.version = said.version
+        if call is not None:
+            call.finish, call.cost_usd = said.finish, call.cost_usd + said.cost_usd
+        return said
+
+    def heard(self, said: Said, schema: object) -> Any:
+        """Give what was answered, and note its trace where no call is going on."""
+        if calls.current(self.name) is None:
+            calls.ended(self.name, said.trace_id)
+        return said.text if schema is None else read(schema, said.text)
+
+    def _headers(self, call: Call | None, own_system: bool) -> dict[str, str]:
+        to = call.whose if call is not None else calls.whose()
+        kind, _, owner = (call.unit if call is not None else to.unit("")).partition(":")
+        named = {"x-surefoot-session" if kind == "session" else "x-surefoot-actor": owner} if owner else {}
+        if to.actor:
+            named["x-surefoot-actor"] = calls.spelled(to.actor)
+        if call is not None:
+            named["x-surefoot-part-of"] = call.trace_id
+            if call.slices:
+                told = (f"{calls.spelled(name)}={calls.spelled(kind)}" for name, kind in call.slices.items())
+                named["x-surefoot-slices"] = ", ".join(told)
+        if own_system:
+            named["x-surefoot-render"] = "none"
+        return named
+
+    # Outcomes and people ----------------------------------------------------------------------------------------------
+
+    async def outcome(
+        self, trace_id: str = "", *, expected: str = "", success: bool | None = None, score: float | None = None,
+        comment: str = "", external_id: str = "",
+    ) -> bool:  # fmt: skip
+        """Say how a call went, by its trace or by an id of your own; True once it is kept, False while it waits.
+
+        Invalid when nothing is said, or a label the agent does not have; NotFound for a trace that nobody recorded.
+        """
+        if not trace_id and not external_id:
+            raise Invalid("the outcome is of nothing", hint="give the trace's id (agent.last_trace_id), or external_id")
+        mine = self.name if external_id else ""
+        body = {"trace_id": trace_id, "external_id": external_id, "agent": mine, "expected": expected,
+                "success": success, "score": score, "comment": comment}  # fmt: skip
+        told = {name: value for name, value in body.items() if value not in ("", None)}
+        return await self._house.line.reach(self._outcome(told))
+
+    async def _outcome(self, body: Mapping[str, Any]) -> bool:
+        item = Item(method="POST", path=f"{V1}/outcomes", body=dict(body),
+                    headers={"idempotency-key": self._new_id()})  # fmt: skip
+        item.done = asyncio.get_running_loop().create_future()
+        if not self._house.waiting.put(item):
+            return False
+        self._house.waiting.wake()
+        try:
+            await item.done
+        except Unavailable as away:
+            self._house.say(away)
+            return False
+        return True
+
+    async def pause(
+        self, name: str, *, expires_in_hours: float = 72.0, reason: str = "", url: str = "", execution: str = "",
+        timeout_s: float | None = None,
+    ) -> Decision:  # fmt: skip
+        """Ask a person, and give what they decided: approved, rejected, request_changes, or expired.
+
+        The same name again is the same wait, also after a restart. TimeoutError after `timeout_s`; the wait goes on.
+        """
+        call, began = calls.current(self.name), time.perf_counter()
+        body = {"name": name, "expires_in_hours": expires_in_hours, "reason": reason, "url": url,
+                "execution": execution or (call.trace_id if call is not None else "")}  # fmt: skip
+        try:
+            with calls.stepping(call, f"pause {name}", "other", reason) as step:
+                found = await self._house.line.reach(waits.decision(self._house.link, self.name, body, timeout_s))
+                step.output = found.decision
+        finally:
+            if call is not None:
+                call.paused_s += time.perf_counter() - began
+        return found
+
+    # An improver of one's own -----------------------------------------------------------------------------------------
+
+    @overload
+    async def harness(
+        self, prompt: str, schema: type[M], *, system: str = "", max_turns: int = TURNS,
+        max_budget_usd: float | None = USD, tools: Sequence[Tool] = (), timeout_s: float = 300.0, model: str = "",
+        max_tokens: int | None = None,
+    ) -> Harnessed[M]: ...  # fmt: skip
+    @overload
+    async def harness(
+        self, prompt: str, schema: Mapping[str, Any] | None = None, *, system: str = "", max_turns: int = TURNS,
+        max_budget_usd: float | None = USD, tools: Sequence[Tool] = (), timeout_s: float = 300.0, model: str = "",
+        max_tokens: int | None = None,
+    ) -> Harnessed[Any]: ...  # fmt: skip
+    async def harness(
+        self, prompt: str, schema: object = None, *, system: str = "", max_turns: int = TURNS,
+        max_budget_usd: float | None = USD, tools: Sequence[Tool] = (), timeout_s: float = 300.0, model: str = "",
+        max_tokens: int | None = None,
+    ) -> Harnessed[Any]:  # fmt: skip
+        """Let a model work on something for several turns, with tools, until its answer fits the schema.
+
+        The limits are held by Surefoot: each request reserves its worst case before it is sent. Invalid when the price
+        of the model is unknown and the budget is in USD (`max_budget_usd=None` bounds turns alone). Without a name the
+        model is `improver_model` of the settings.
+        """
+        terms = Terms(max_turns=max_turns, max_budget_usd=max_budget_usd, timeout_s=timeout_s, model=model,
+                      max_tokens=max_tokens)  # fmt: skip
+        path = f"{V1}/agents/{segment(self.name)}/harness"
+
+        async def turn(body: Mapping[str, Any]) -> Mapping[str, Any]:
+            link = self._house.link
+            return (await link.ask("POST", path, body=body, timeout_s=timeout_s, patient=True, once=True)).body
+
+        async def ask(body: Mapping[str, Any]) -> Mapping[str, Any]:
+            return await self._house.line.reach(turn(body))
+
+        return await Conversation(ask, self._new_id(), schema, tools, terms).held(prompt, system)
+
+    # The house --------------------------------------------------------------------------------------------------------
+
+    async def flush(self, timeout_s: float = FLUSH_S) -> bool:
+        """Wait until all that waits is sent; False when something still waits after so long."""
+        return await self._house.line.reach(self._house.flushed(timeout_s))
+
+    def close(self) -> None:
+        """Send what waits and let go of everything, for all agents at this place; otherwise the program's end does."""
+        closed(self._house)
+
+    def health(self) -> Health:
+        """Give how it goes between this program and Surefoot, and what was lost."""
+        return self._house.health()

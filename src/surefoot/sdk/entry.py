@@ -1,0 +1,148 @@
+"""An entry: the function of a program that answers an agent's requests, and the trace that each run of it leaves.
+
+In this order: whose request it is, which version serves it, the function itself, and what became of it. What the
+function raises is noted and raised again. A trace waits to be sent and delays nothing; a run inside a run of the same
+agent is a step of that one, with its version.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from surefoot.core.errors import Invalid
+from surefoot.sdk import call as calls
+from surefoot.sdk.call import Call, Whose
+from surefoot.sdk.house import V1, House
+from surefoot.sdk.link import Away, segment
+from surefoot.sdk.waiting import Item
+
+_NOT_OURS = (asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """Which arguments say whose request it is, and which key of a mapping is the answer; empty means none does."""
+
+    session: str = ""
+    actor: str = ""
+    external_id: str = ""
+    slices: tuple[str, ...] = ()
+    answer: str = ""
+
+
+@dataclass(slots=True)
+class _Note:
+    """What a run answered."""
+
+    output: str = ""
+    result: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entries:
+    """The entries of one agent."""
+
+    agent: str
+    house: House
+    new_id: Callable[[], str]
+
+    def wrapped(self, work: Callable[..., Any], names: Names) -> Callable[..., Any]:
+        """Give the function as an entry; Invalid for a generator."""
+        if inspect.isgeneratorfunction(work) or inspect.isasyncgenfunction(work):
+            raise Invalid(f"{work.__name__} is a generator and has no one answer", hint="collect what it gives")
+        return self._async(work, names) if inspect.iscoroutinefunction(work) else self._plain(work, names)
+
+    def _async(self, work: Callable[..., Any], names: Names) -> Callable[..., Any]:
+        @functools.wraps(work)
+        async def entry(*given: Any, **named: Any) -> Any:
+            arguments = calls.asked_with(work, given, named)
+            call = self._begun(names, arguments)
+            if calls.current(self.agent) is None:
+                call.assigned = await self.house.line.reach(self._assigned(call))
+            with self._noted(call, work.__name__, arguments) as note:
+                note.result = await work(*given, **named)
+                note.output = calls.text_out(note.result, names.answer)
+            return note.result
+
+        return entry
+
+    def _plain(self, work: Callable[..., Any], names: Names) -> Callable[..., Any]:
+        @functools.wraps(work)
+        def entry(*given: Any, **named: Any) -> Any:
+            arguments = calls.asked_with(work, given, named)
+            call = self._begun(names, arguments)
+            if calls.current(self.agent) is None:
+                call.assigned = self.house.line.wait(self._assigned(call))
+            with self._noted(call, work.__name__, arguments) as note:
+                note.result = work(*given, **named)
+                note.output = calls.text_out(note.result, names.answer)
+            return note.result
+
+        return entry
+
+    async def _assigned(self, call: Call) -> calls.Assigned | None:
+        return await self.house.assigned(self.agent, call.unit, call.slices)
+
+    def _begun(self, names: Names, arguments: Mapping[str, Any]) -> Call:
+        """Begin a run; inside one of the same agent it has the trace and the version of that one."""
+        here, around = calls.whose(), calls.current(self.agent)
+        to = Whose(
+            session=calls.named_in(arguments, names.session) or here.session,
+            actor=calls.named_in(arguments, names.actor) or here.actor, workflow=here.workflow,
+        )  # fmt: skip
+        kinds = {name: calls.named_in(arguments, name) for name in names.slices}
+        trace_id = self.new_id() if around is None else around.trace_id
+        fresh = Call(
+            agent=self.agent, trace_id=trace_id, whose=to, outer=calls.innermost(), unit=to.unit(trace_id),
+            slices={name: kind for name, kind in kinds.items() if kind},
+            external_id=calls.named_in(arguments, names.external_id), assigned=None,
+        )  # fmt: skip
+        return fresh if around is None else replace(fresh, unit=around.unit, assigned=around.assigned)
+
+    @contextmanager
+    def _noted(self, call: Call, name: str, arguments: Mapping[str, Any]) -> Generator[_Note]:
+        """Let a run go on, and note how it ended: as a trace of its own, or as a step of the one around it."""
+        asked, around, note = calls.text_in(arguments), calls.current(self.agent), _Note()
+        if around is not None:
+            with calls.stepping(around, name, "agent", asked) as step:
+                yield note
+                step.output = note.output
+            return
+        error: BaseException | None = None
+        try:
+            with calls.stepping(call.outer, f"invoke_agent {self.agent}", "agent", asked) as step:
+                with calls.going_on(call):
+                    yield note
+                step.output = note.output
+        except BaseException as problem:
+            error = problem
+            raise
+        finally:
+            self._told(call, asked, note.output, error)
+
+    def _told(self, call: Call, asked: str, output: str, error: BaseException | None) -> None:
+        """Let a trace wait to be sent."""
+        calls.ended(self.agent, call.trace_id)
+        if call.assigned is None:
+            self.house.waiting.lose(f"a trace of {self.agent}: no version was known")
+            return
+        finish = call.finish if error is None else "cancelled" if isinstance(error, _NOT_OURS) else "error"
+        path = f"{V1}/agents/{segment(self.agent)}/traces"
+        self.house.told(Item(method="POST", path=path, batch=path, body={
+            "id": call.trace_id, "version": call.assigned.version, "assignment": call.assigned.assignment,
+            "unit": call.unit, "input": asked, "output": output, "finish": finish,
+            "at": datetime.fromtimestamp(call.started, UTC).isoformat(), "source": call.whose.actor[:500],
+            "session": call.whose.session[:500], "actor": call.whose.actor[:500],
+            "external_id": call.external_id[:500],
+            "slices": {name[:200]: value[:500] for name, value in call.slices.items()},
+            "latency_s": call.latency_s, "cost_usd": call.cost_usd,
+            "error": calls.told(error) if error is not None else "", "blameless": isinstance(error, Away),
+            "steps": call.steps_told(),
+        }))  # fmt: skip

@@ -1,0 +1,290 @@
+"""Requests of OTLP are read the same in both forms, whatever is in them, and nothing in them can break the reader."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections import Counter
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from google.protobuf.json_format import MessageToDict
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status, TracesData
+
+from surefoot.adapters.otlp import answers, body, jsonform
+from surefoot.adapters.otlp.packing import Packing
+from surefoot.core.errors import Invalid
+from surefoot.core.redaction import redact
+from surefoot.ports.spans import Parcel, Terms
+
+NOW = datetime(2026, 1, 5, 8, tzinfo=UTC)
+TERMS = Terms(now=NOW, sees=lambda _: True, knows=lambda _: True)
+KEY = "a key of the tests"
+TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+
+def packing(**given: Any) -> Packing:
+    plain = {"redact": str, "redact_name": str, "redact_label": str} | given
+    return Packing(**plain)
+
+
+def scrubbed(text: str) -> str:
+    return redact(text, KEY).text
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+LEAF = st.one_of(
+    TEXT.map(lambda text: AnyValue(string_value=text)), st.booleans().map(lambda told: AnyValue(bool_value=told)),
+    st.integers(-(2**63), 2**63 - 1).map(lambda number: AnyValue(int_value=number)),
+    st.floats(allow_nan=False).map(lambda number: AnyValue(double_value=number)),
+    st.binary(max_size=12).map(lambda content: AnyValue(bytes_value=content)),
+)  # fmt: skip
+VALUE = st.recursive(LEAF, lambda inside: st.one_of(
+    st.lists(inside, max_size=3).map(lambda many: AnyValue(array_value=ArrayValue(values=many))),
+    st.dictionaries(TEXT, inside, max_size=3).map(lambda many: AnyValue(kvlist_value=KeyValueList(
+        values=[KeyValue(key=name, value=value) for name, value in many.items()]))),
+), max_leaves=6)  # fmt: skip
+PAIRS = st.dictionaries(TEXT, VALUE, max_size=4).map(
+    lambda many: [KeyValue(key=name, value=value) for name, value in many.items()]
+)
+NANOS = st.integers(0, 2**64 - 1)
+SPANS = st.builds(
+    Span, trace_id=st.binary(min_size=16, max_size=16).filter(any),
+    span_id=st.binary(min_size=8, max_size=8).filter(any),
+    parent_span_id=st.one_of(st.just(b""), st.binary(min_size=8, max_size=8)), name=TEXT, trace_state=TEXT,
+    start_time_unix_nano=NANOS, end_time_unix_nano=NANOS, attributes=PAIRS, kind=st.integers(0, 5),
+    flags=st.integers(0, 2**32 - 1), status=st.builds(Status, code=st.integers(0, 2), message=TEXT),
+    events=st.lists(st.builds(Span.Event, name=TEXT, time_unix_nano=NANOS, attributes=PAIRS), max_size=2),
+    links=st.lists(st.builds(Span.Link, trace_id=st.binary(min_size=16, max_size=16), trace_state=TEXT,
+                             attributes=PAIRS), max_size=2),
+)  # fmt: skip
+
+
+def request_of(spans: list[Span], service: str = "shop") -> ExportTraceServiceRequest:
+    request = ExportTraceServiceRequest()
+    group = request.resource_spans.add()
+    group.resource.attributes.add(key="service.name").value.string_value = service
+    group.scope_spans.add().spans.extend(spans)
+    return request
+
+
+def as_json(request: ExportTraceServiceRequest) -> bytes:
+    """The request in OTLP's JSON, written by protobuf, with the ids in hexadecimal."""
+
+    def mended(value: Any) -> Any:
+        if isinstance(value, list):
+            return [mended(one) for one in value]
+        if not isinstance(value, dict):
+            return value
+        ids = ("traceId", "spanId", "parentSpanId")
+        return {n: base64.b64decode(one).hex() if n in ids else mended(one) for n, one in value.items()}
+
+    return json.dumps(mended(MessageToDict(request))).encode()
+
+
+@given(st.lists(SPANS, max_size=4))
+@settings(max_examples=60)
+def test_both_forms_of_a_request_are_the_same_rows(spans: list[Span]) -> None:
+    request = request_of(spans)
+    binary = packing().traces(request.SerializeToString(), TERMS, as_json=False)
+    text = packing().traces(as_json(request), TERMS, as_json=True)
+    assert [row[:-1] for row in text.rows] == [row[:-1] for row in binary.rows]
+    assert [row.trace_id for row in binary.rows] == [one.trace_id.hex() for one in spans]
+    assert [body.read(row) for row in text.rows] == [body.read(row) for row in binary.rows]
+    assert not text.rejected
+    assert not binary.rejected
+
+
+@given(st.lists(SPANS, min_size=1, max_size=3))
+@settings(max_examples=30)
+def test_bodies_one_after_the_other_are_an_export_of_what_was_sent(spans: list[Span]) -> None:
+    parcel = packing().traces(request_of(spans).SerializeToString(), TERMS, as_json=False)
+    whole = TracesData.FromString(b"".join(body.field(b"\x0a", row.body) for row in parcel.rows))
+    sent = [scoped.spans[0] for group in whole.resource_spans for scoped in group.scope_spans]
+    assert [one.SerializeToString() for one in sent] == [one.SerializeToString() for one in spans]
+    assert {one.resource.attributes[0].value.string_value for one in whole.resource_spans} == {"shop"}
+
+
+@given(st.one_of(st.binary(max_size=200), st.lists(SPANS, max_size=2).map(
+    lambda spans: request_of(spans).SerializeToString()
+)).flatmap(lambda whole: st.tuples(st.just(whole), st.integers(0, 300), st.integers(0, 255))))  # fmt: skip
+@settings(max_examples=100)
+def test_bytes_that_are_broken_anywhere_are_read_or_refused(told: tuple[bytes, int, int]) -> None:
+    whole, at, sign = told
+    broken = bytearray(whole)
+    if broken:
+        broken[at % len(broken)] = sign
+    for read in (packing().traces, packing().logs):
+        for form in (False, True):
+            with suppress(Invalid):
+                parcel = read(bytes(broken), TERMS, as_json=form)
+                assert [body.read(row).trace_id for row in parcel.rows] == [row.trace_id for row in parcel.rows]
+
+
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(), st.text(max_size=6)),
+    lambda inside: st.one_of(st.lists(inside, max_size=3), st.dictionaries(st.sampled_from([
+        "traceId", "spanId", "name", "attributes", "key", "value", "stringValue", "intValue", "doubleValue", "values",
+        "arrayValue", "kvlistValue", "bytesValue", "boolValue", "events", "links", "status", "code", "message", "kind",
+        "startTimeUnixNano", "flags", "droppedEventsCount", "eventName", "timeUnixNano",
+    ]), inside, max_size=5)), max_leaves=12,
+)  # fmt: skip
+
+
+@given(JSON)
+@settings(max_examples=150)
+def test_a_span_or_record_of_any_shape_is_taken_or_refused(shape: Any) -> None:
+    rejected = Counter[str]()
+    document = {"resourceSpans": [{"scopeSpans": [{"spans": [shape]}]}]}
+    records = {"resourceLogs": [{"scopeLogs": [{"logRecords": [shape]}]}]}
+    for read, told in ((jsonform.traces, document), (jsonform.logs, records)):
+        with suppress(Invalid):
+            read(json.dumps(told, allow_nan=True).encode(), rejected)
+
+
+@pytest.mark.parametrize("depth", [33, 400, 20_000])
+def test_a_value_that_is_nested_too_deeply_is_refused(depth: int) -> None:
+    value = '{"arrayValue":{"values":[' * depth + '{"intValue":1}' + "]}}" * depth
+    span = f'{{"traceId":"{TRACE}","spanId":"{SPAN}","attributes":[{{"key":"k","value":{value}}}]}}'
+    content = f'{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{span}]}}]}}]}}'.encode()
+    try:
+        parcel = packing().traces(content, TERMS, as_json=True)
+    except Invalid:
+        return
+    assert parcel.rows == []
+    assert list(parcel.rejected) == ["a value is nested more than 32 deep"]
+
+
+@given(st.lists(SPANS, min_size=1, max_size=2), st.sampled_from(["ann@example.org", "sk-abcdefghijklmnop1234567890"]),
+       st.integers(0, 9))  # fmt: skip
+@settings(max_examples=100)
+def test_wherever_a_secret_stands_it_is_not_in_the_row(spans: list[Span], secret: str, where: int) -> None:
+    one = spans[0]
+    hidden = AnyValue(array_value=ArrayValue(values=[AnyValue(kvlist_value=KeyValueList(
+        values=[KeyValue(key=secret, value=AnyValue(bytes_value=secret.encode()))]))]))  # fmt: skip
+    places = [
+        lambda: one.attributes.add(key="a", value=AnyValue(string_value=f"it is {secret}!")),
+        lambda: one.attributes.add(key=secret, value=AnyValue(int_value=1)),
+        lambda: one.attributes.add(key="a", value=hidden),
+        lambda: setattr(one, "name", f"for {secret}"), lambda: setattr(one.status, "message", secret),
+        lambda: setattr(one, "trace_state", secret), lambda: one.events.add(name=secret),
+        lambda: one.events.add().attributes.add(key="a", value=AnyValue(string_value=secret)),
+        lambda: one.links.add().attributes.add(key="a", value=hidden),
+        lambda: one.attributes.add(key="session.id", value=AnyValue(string_value=secret)),
+    ]  # fmt: skip
+    places[where]()
+    parcel = packing(redact=scrubbed, redact_name=scrubbed, redact_label=scrubbed).traces(
+        request_of(spans).SerializeToString(), TERMS, as_json=False
+    )
+    assert len(parcel.rows) == len(spans)
+    for row in parcel.rows:
+        assert secret.encode() not in row.body
+        assert secret not in "\n".join(str(column) for column in row[:-1])
+
+
+def test_what_no_reader_knows_is_not_kept() -> None:
+    stranger = b"\xfa\x7f" + body.varint(8) + b"tomorrow"  # a field that no version of the protocol has
+    told = Span(trace_id=b"\x01" * 16, span_id=b"\x02" * 8)
+    told.attributes.add(key="surefoot.agent").value.string_value = "shop"
+    content = body.field(b"\x0a", body.field(b"\x12", body.field(b"\x12", told.SerializeToString() + stranger)))
+    parcel = packing().traces(content, TERMS, as_json=False)
+    assert [b"tomorrow" in row.body for row in parcel.rows] == [False]
+
+
+def span(**rest: Any) -> dict[str, Any]:
+    return {"traceId": TRACE, "spanId": SPAN, "name": "n", **rest}
+
+
+def read(*spans: Any) -> Parcel:
+    named = [{"key": "service.name", "value": {"stringValue": "shop"}}]
+    group = {"resource": {"attributes": named}, "scopeSpans": [{"spans": list(spans)}]}
+    return packing().traces(json.dumps({"resourceSpans": [group]}).encode(), TERMS, as_json=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"traceId": "00" * 16}, "a trace_id is not 16 bytes"), ({"traceId": "ab"}, "a trace_id is not 16 bytes"),
+        ({"traceId": "zz" * 16}, "traceId is not hexadecimal"), ({"traceId": 5}, "traceId is no text"),
+        ({"spanId": ""}, "a span_id is not 8 bytes"), ({"name": {}}, "name is no text"),
+        ({"startTimeUnixNano": "x"}, "startTimeUnixNano is no whole number"),
+        ({"startTimeUnixNano": -1}, "startTimeUnixNano is no whole number"),
+        ({"startTimeUnixNano": 2**64}, "startTimeUnixNano is no whole number"),
+        ({"attributes": {}}, "attributes is no list"), ({"kind": {}}, "kind is no number"),
+        ({"attributes": [{"key": "k", "value": {"intValue": "1e9"}}]}, "intValue is no whole number"),
+        ({"attributes": [{"key": "k", "value": {"boolValue": "yes"}}]}, "boolValue is neither true nor false"),
+        ({"attributes": [{"key": "k", "value": {"doubleValue": "much"}}]}, "doubleValue is no number"),
+        ({"attributes": [{"key": "k", "value": {"bytesValue": "!"}}]}, "bytesValue is not base64"),
+        ({"events": [5]}, "events is no list of objects"), ({"status": 5}, "status is no object"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_span_is_said(change: dict[str, Any], why: str) -> None:
+    parcel = read(span() | change, span())
+    assert [why in reason for reason in parcel.rejected] == [True]
+    assert [row.span_id for row in parcel.rows] == [SPAN]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[]", b"null", b"\xff\xfe{}", b'{"resourceSpans": 5}', b'{"resourceSpans": [5]}', b"[" * 100_000,
+     b'{"resourceSpans": [{"resource": 5}]}', b'{"resourceSpans": [{"scopeSpans": {}}]}',
+     b'{"resourceSpans": [{"resource": {"attributes": [{"key": 5}]}}]}'],
+    ids=range(11),
+)  # fmt: skip
+def test_what_is_no_request_at_all_is_invalid(content: bytes) -> None:
+    with pytest.raises(Invalid):
+        packing().traces(content, TERMS, as_json=True)
+    with pytest.raises(Invalid):
+        packing().traces(b"\xff" + content, TERMS, as_json=False)
+
+
+def test_a_clock_that_goes_ahead_is_held_back_but_what_it_said_is_kept() -> None:
+    ahead = 2_000_000_000_000_000_000
+    row = read(span(startTimeUnixNano=str(ahead), endTimeUnixNano=str(ahead))).rows[0]
+    assert row.started == row.ended == int(NOW.timestamp() * 1e6)
+    assert body.read(row).started_ns == ahead
+
+
+def test_the_last_of_the_same_attributes_counts_and_the_agent_is_the_nearest_that_is_named() -> None:
+    def named(*pairs: tuple[str, str]) -> dict[str, Any]:
+        return span(attributes=[{"key": name, "value": {"stringValue": value}} for name, value in pairs])
+
+    parcel = read(
+        named(), named(("surefoot.agent", "a")), named(("surefoot.agent", "a"), ("gen_ai.agent.name", "b")),
+        named(("surefoot.agent", "a"), ("surefoot.agent", "c")),
+    )  # fmt: skip
+    assert [row.agent for row in parcel.rows] == ["shop", "a", "b", "c"]
+
+
+def test_evaluations_are_the_same_when_they_come_again_and_differ_when_they_differ() -> None:
+    def one(label: str) -> bytes:
+        request = ExportLogsServiceRequest()
+        group = request.resource_logs.add()
+        group.resource.attributes.add(key="service.name").value.string_value = "shop"
+        record = group.scope_logs.add().log_records.add(
+            trace_id=bytes.fromhex(TRACE), event_name="gen_ai.evaluation.result", time_unix_nano=5
+        )
+        record.attributes.add(key="gen_ai.evaluation.score.label").value.string_value = label
+        return request.SerializeToString()
+
+    ids = [packing().logs(one(label), TERMS, as_json=False).evaluations[0][0].span_id for label in ("a", "a", "b")]
+    assert ids[0] == ids[1] != ids[2]
+
+
+def test_receipts_and_problems_are_what_the_protocol_says() -> None:
+    assert answers.receipt("spans", 0, "", as_json=False) == b""
+    assert answers.receipt("spans", 0, "", as_json=True) == b"{}"
+    told = ExportTraceServiceResponse.FromString(answers.receipt("spans", 300, "why: ü", as_json=False))
+    assert (told.partial_success.rejected_spans, told.partial_success.error_message) == (300, "why: ü")
+    assert answers.problem(429, "full", as_json=False) == b"\x08\x08\x12\x04full"
+    assert json.loads(answers.problem(401, "who?", as_json=True)) == {"code": 16, "message": "who?"}

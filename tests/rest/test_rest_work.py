@@ -1,0 +1,127 @@
+"""Long work over the API: begun in a process of its own, seen to its end, and honest about one that died."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rest_house import Door, problem
+
+from surefoot.core.job import AT_ONCE
+from surefoot.engine.work import ask
+from surefoot.ports.jobs import NoLauncher
+
+SUITE = {
+    "suite": "smoke",
+    "cases": [{"id": "a", "input": "x label:billing", "expected": "billing", "checks": ["equals"]},
+              {"id": "b", "input": "x label:refund", "expected": "refund", "checks": ["equals"]}],
+}  # fmt: skip
+
+
+@pytest.fixture
+def source(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that the server begins see this source tree."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2] / "src"))
+
+
+def ended(door: Door, job: str, within_s: float = 60) -> dict[str, Any]:
+    deadline = time.monotonic() + within_s
+    while (seen := door.get(f"/jobs/{job}").json)["state"] in ("waiting", "running"):
+        assert time.monotonic() < deadline, seen
+        time.sleep(0.2)
+    return seen
+
+
+def test_a_tick_and_an_eval_run_end_with_what_their_commands_say(door: Door, source: None) -> None:
+    door.post("/agents", {"name": "words", "labels": ["billing", "refund"]})
+    tick = door.post("/agents/words/ticks", by="olga", Idempotency_Key="t-1")
+    assert (tick.status, tick.headers["location"]) == (202, f"/api/v1/jobs/{tick.json['id']}")
+    assert door.post("/agents/words/ticks", by="olga", Idempotency_Key="t-1").json["id"] == tick.json["id"]
+    run = door.post("/evals", {"agent": "words", "suite": SUITE}, by="olga")
+    assert run.status == 202
+    done = ended(door, tick.json["id"])
+    assert (done["state"], done["exit_code"], done["result"]["outcome"]) == ("done", 0, "hold"), done
+    seen = ended(door, run.json["id"])
+    assert seen["state"] == "done", seen
+    report = door.get(f"/evals/{seen['result']['run']}").json
+    assert (report["cases"], report["agent"] or "words", report["state"]) == (2, "words", "done")
+    suite = door.get(f"/suites/{report['suite_digest']}").json
+    assert [one["case"] for one in suite["cases"]] == ["a", "b"]
+    assert [one["run"] for one in door.get("/evals").json["runs"]] == [report["run"]]
+    assert door.get(f"/evals/{report['run']}/compare?before={report['run']}").json["gained"] == 0
+    problem(door.get(f"/evals/{report['run']}", by="held"), 404, "not_found")
+    problem(door.post(f"/evals/{report['run']}/cancel", by="olga"), 409, "conflict")
+    assert door.get(f"/evals/{report['run']}/label", by="bob").json["next"] is None
+    assert {one["kind"] for one in door.get("/jobs").json["jobs"]} == {"tick", "eval"}
+    assert [one["id"] for one in door.get("/agents/words/ticks").json["jobs"]] == [tick.json["id"]]
+    problem(door.get(f"/jobs/{tick.json['id']}", by="held"), 404, "not_found")
+
+
+def test_a_command_that_fails_says_why(door: Door, source: None) -> None:
+    job = door.post("/agents/support/bisect", {"good": 2, "bad": 1}, by="olga").json["id"]
+    seen = ended(door, job)
+    assert (seen["state"], seen["exit_code"]) == ("failed", 2), seen
+    assert set(seen["result"]["error"]) == {"code", "message", "hint"}
+
+
+def test_a_job_whose_process_was_killed_reads_lost(door: Door, source: None) -> None:
+    job = door.post("/agents/support/prune", by="olga").json["id"]
+    owner = door.see(lambda tx: tx.jobs.get(job)).owner
+    os.kill(int(owner.rpartition(":")[2]), signal.SIGKILL)
+    assert ended(door, job)["state"] in ("lost", "failed")
+
+
+class Pretends:
+    """Begins nothing, and says that this process does it."""
+
+    async def launch(self, job: str) -> str:
+        from surefoot.engine.once import this_process
+
+        return this_process()
+
+
+def test_only_so_many_are_at_work_and_no_two_at_the_same(door: Door) -> None:
+    async def work(app: Any) -> list[str]:
+        said = []
+        for number in (1, 1, 2, 3, 4, 5):
+            try:
+                await ask(app.ports, Pretends(), "tick", ["tick", str(number)], agent="support", by="olga")
+                said.append("begun")
+            except Exception as error:
+                said.append(str(error))
+        return said
+
+    said = door.do(work)
+    assert said.count("begun") == AT_ONCE
+    assert "does this already" in said[1]
+    problem(door.post("/agents/support/ticks", by="olga"), 409, "conflict")
+
+
+def test_where_no_process_can_begin_the_job_ends_as_failed(door: Door) -> None:
+    async def work(app: Any) -> None:
+        with pytest.raises(Exception, match="no process"):
+            await ask(app.ports, NoLauncher(), "tick", ["tick", "support"], agent="support", by="olga")
+
+    door.do(work)
+    assert [one["state"] for one in door.get("/jobs").json["jobs"]] == ["failed"]
+
+
+def test_work_on_what_is_not_there_is_refused_before_anything_begins(door: Door) -> None:
+    for path in ("/agents/nobody/ticks", "/agents/support/versions/9/gate"):
+        problem(door.post(path, {}, by="olga"), 404, "not_found")
+    problem(door.post("/rollouts/x/shadow", {}, by="olga"), 404, "not_found")
+    problem(door.post("/evals", {"agent": "nobody", "suite": SUITE}, by="olga"), 404, "not_found")
+    assert door.get("/jobs").json["jobs"] == []
+
+
+def test_words_of_a_caller_are_values_and_never_options(door: Door) -> None:
+    door.api.state.reception = replace(door.api.state.reception, launcher=Pretends())
+    tools = ["--run", "x; id", "$(id)", "--judge=openai:gpt", "../x", "--"]
+    job = door.post("/agents/support/probes", {"tools": tools}, by="olga").json["id"]
+    words = door.see(lambda tx: tx.jobs.get(job)).words
+    assert words[-len(tools) :] == tuple(f"--tool={tool}" for tool in tools)
