@@ -153,7 +153,8 @@ class ConnectorSettings(_Section):
     """The routes of a connector, under `[connector]`."""
 
     token_env: Annotated[
-        str, Field(description="the environment variable that holds its token; without one there is no connector")
+        str,
+        Field(description="the environment variable of its token (32 characters or more); without it, no connector"),
     ] = ""
     read_only: Annotated[bool, Field(description="whether it may only list, and set no weight")] = False
 
@@ -228,6 +229,8 @@ class RetentionSettings(_Section):
     memory_days: Annotated[Days, Field(description="memory of sessions and workflows, by its last write")] = None
     evals_days: Annotated[Days, Field(description="ended eval runs that no person labelled")] = None
     notices_days: Annotated[Days, Field(description="notices that were delivered, or given up")] = None
+    pauses_days: Annotated[Days, Field(description="waits of programs that were decided, or expired")] = None
+    jobs_days: Annotated[Days, Field(description="long work that has ended, with what it answered")] = None
 
 
 class RedactSettings(_Section):

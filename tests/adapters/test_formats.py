@@ -354,6 +354,14 @@ def test_no_cell_of_the_csv_is_a_formula():
     assert not [cell for row in rows for cell in row.values() if cell[:1] in ("=", "+", "-", "@")]
 
 
+@pytest.mark.parametrize("start", [" ", "   ", "\n", "\r", "\t", " \n"])
+def test_no_cell_of_the_csv_is_a_formula_behind_what_a_spreadsheet_passes_over(start):
+    report = a_report(compare=False)
+    noted = tuple(replace(one, note=f"{start}=HYPERLINK(0)") for one in report.verdicts)
+    rows = list(csv.DictReader(io.StringIO(report_text(replace(report, verdicts=noted), "csv"), newline="")))
+    assert {row["note"] for row in rows} == {f"'{start}=HYPERLINK(0)"}
+
+
 def test_the_inspect_log_has_a_score_for_each_scorer():
     log = json.loads(report_text(a_report(), "inspect"))
     assert (log["version"], log["status"], log["results"]["total_samples"]) == (2, "success", 4)

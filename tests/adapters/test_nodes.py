@@ -96,6 +96,19 @@ def test_a_name_that_changes_its_address_after_the_registration_is_not_followed(
     asyncio.run(story())
 
 
+def test_a_name_that_turns_public_is_not_asked_without_tls() -> None:
+    async def story() -> None:
+        node = HttpNode(names(["127.0.0.1"], ["8.8.8.8"]))
+        try:
+            base = await node.permit("http://agents.example:1")
+            with pytest.raises(NotSent, match="without TLS"):
+                await node.call(base, "/reasoners/x", {}, {}, 5)
+        finally:
+            await node.aclose()
+
+    asyncio.run(story())
+
+
 def test_of_several_addresses_one_that_is_private_is_enough_to_refuse() -> None:
     with pytest.raises(Forbidden):
         permitted(names(["127.0.0.1", "10.0.0.1"]), "http://agents.example")

@@ -51,6 +51,19 @@ async def test_the_first_that_is_due_and_waits_comes_first(store: Any):
     assert [one.id for one in await store.read(lambda tx: tx.notices.all("dead"))] == ["n1"]
 
 
+async def test_each_channel_has_an_order_of_its_own(store: Any):
+    def filled(tx: Any) -> None:
+        for n, (minutes, channel) in enumerate([(-1, "a"), (-3, "b"), (-2, "b"), (-9, "c"), (-4, "d"), (1, "a")]):
+            state = "dead" if channel == "c" else "waiting"
+            at = NOW + timedelta(minutes=minutes)
+            tx.notices.add(replace(NOTICE, id=f"n{n}", next_at=at, channel=channel, state=state))
+
+    await store.write(filled)
+    assert await store.read(lambda tx: tx.notices.channels(NOW)) == ["d", "b", "a"]
+    assert (await store.read(lambda tx: tx.notices.due(NOW, "b"))).id == "n1"
+    assert await store.read(lambda tx: tx.notices.due(NOW, "c")) is None
+
+
 async def test_of_two_who_write_over_the_same_revision_one_is_refused(store: Any):
     await store.write(lambda tx: tx.notices.add(NOTICE))
     done = await asyncio.gather(

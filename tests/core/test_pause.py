@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from surefoot.core.errors import Conflict, Forbidden, Invalid
-from surefoot.core.pause import Pause, asked, decided, state_at
+from surefoot.core.pause import Pause, asked, decided, goes_on_at, state_at
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 WORDS = st.sampled_from(["approved", "rejected", "request_changes"])
@@ -52,6 +53,30 @@ def test_it_is_decided_once(first, second) -> None:
 def test_who_asked_cannot_decide_however_the_name_is_written(by) -> None:
     with pytest.raises(Forbidden, match="cannot decide"):
         decided(pause(), "approved", by=by, now=NOW)
+
+
+def test_a_person_with_two_tokens_cannot_answer_under_one_what_was_asked_under_the_other() -> None:
+    people = {"prog": "Rita", "rita-phone": "rita"}
+    for by in ("rita", "prog", "rita-phone"):
+        with pytest.raises(Forbidden, match="cannot decide"):
+            decided(pause(), "approved", by=by, now=NOW, people=people)
+    after = decided(pause(), "approved", by="bob", now=NOW, people={**people, "bob-phone": "bob"})
+    assert decided(after, "approved", by="bob-phone", now=NOW, people={"bob-phone": "bob"}) is after
+
+
+HOURS = st.floats(min_value=0.01, max_value=100)
+
+
+@given(st.lists(st.tuples(HOURS, st.booleans()), max_size=4), HOURS)
+def test_what_waited_goes_on_at_the_end_of_its_last_expired_wait_and_never_before(waits, after) -> None:
+    now = NOW + timedelta(hours=after)
+    found = [replace(pause(hours), state="approved" if said else "pending") for hours, said in waits]
+    at, silent = goes_on_at(NOW, found, now), [one.expires_at for one in found if one.state == "pending"]
+    if not silent or max(silent) > now:
+        assert at is None
+    else:
+        assert at == max(silent)
+    assert goes_on_at(now, found, now) is None, "a pause that begins later is not ended by an older wait"
 
 
 @pytest.mark.parametrize(("word", "by", "feedback"), [

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from surefoot.core import redaction
 from surefoot.core.errors import Invalid
-from surefoot.core.redaction import PLACEHOLDER, Found, luhn, redact, spotless
+from surefoot.core.redaction import PLACEHOLDER, Found, doubtful, luhn, redact, spotless
 
 KEY = "a key of the tests"
 PEM = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nMIIEpAIBAAKCAQEA7\n-----END RSA PRIVATE KEY-----"
@@ -184,6 +184,26 @@ def test_no_quick_look_overlooks_anything(text: str) -> None:
     assert list(redact(text, KEY).found) == everything
     if spotless(text):
         assert everything == []
+
+
+@given(st.lists(TEXTS, max_size=40))
+@settings(max_examples=200)
+def test_looked_at_together_no_text_is_overlooked_that_holds_something(texts: list[str]) -> None:
+    left = set(texts) - doubtful(texts)
+    assert [text for text in left if found_by_looking_at_everything(text)] == []
+
+
+@pytest.mark.parametrize(("kind", "secret"), SECRETS)
+@pytest.mark.parametrize("around", ["{}", "write {} now", "{}."])
+def test_a_secret_is_doubtful_wherever_it_stands_among_plain_texts(kind: str, secret: str, around: str) -> None:
+    plain = [f"the parcel of customer {name} came late" for name in "abcdefghijklmnopqrstuvwxyzabcdefgh"]
+    text = around.format(secret)
+    for at in (0, 15, 16, len(plain)):
+        assert doubtful([*plain[:at], text, *plain[at:]]) == {text}, kind
+
+
+def test_plain_texts_are_not_doubtful() -> None:
+    assert doubtful(["where is my parcel?", "it was brought back", "0af7651916cd43dd8448eb211c80319c", ""]) == set()
 
 
 @pytest.mark.parametrize(("kind", "secret"), SECRETS)

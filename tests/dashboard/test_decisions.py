@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from dashboard_house import Place
+
+from surefoot.core.errors import Conflict
+from surefoot.engine.accept import accept_guards
+from surefoot.engine.rollback import hold, wish
+from surefoot.engine.weigh import weigh
 
 ASKED = "promote-refunds-v2-1"
 TOOL = "promote-router-v2-1"
@@ -141,7 +147,8 @@ def steer(place: Place, deed: str, reason: str = "looking into it", name: str = 
     reader = place.reader(name)
     one = place.see(lambda tx: tx.rollouts.all("intake")[-1].id)
     word = reader.look(f"/rollouts/{one}").form_word()
-    return reader.send(f"/rollouts/{one}/{deed}", form_word=word, reason=reason, **more)
+    seen = {"seen": str(place.see(lambda tx: tx.rollouts.get(one).epoch))}
+    return reader.send(f"/rollouts/{one}/{deed}", form_word=word, reason=reason, **(seen | more))
 
 
 def test_hold_takes_the_share_away_and_go_on_gives_the_floor_back(hamlet: Place) -> None:
@@ -175,8 +182,27 @@ def test_no_deed_goes_without_a_reason(hamlet: Place) -> None:
     assert hamlet.see(lambda tx: tx.rollouts.all("intake")[-1].state) != "aborted"
 
 
-def test_a_deed_on_a_share_that_has_moved_is_refused(hamlet: Place) -> None:
-    assert steer(hamlet, "abort", seen="77").status == 409
+@pytest.mark.parametrize("deed", ["hold", "abort", "promote"])
+def test_a_deed_on_a_share_that_has_moved_is_refused(hamlet: Place, deed: str) -> None:
+    before = hamlet.see(lambda tx: tx.rollouts.all("intake")[-1])
+    assert steer(hamlet, deed, seen="77").status == 409
+    for seen in ("", "-1", "1e3", "latest"):
+        assert steer(hamlet, deed, seen=seen).status == 422, "who does not say what they saw is refused"
+    assert hamlet.see(lambda tx: tx.rollouts.all("intake")[-1]) == before
+
+
+def test_a_share_that_moves_between_the_look_and_the_write_is_refused_in_the_write(hamlet: Place) -> None:
+    one = hamlet.see(lambda tx: tx.rollouts.all("intake")[-1])
+    ports = hamlet.app.ports
+    for deed in (
+        hold(ports, one.id, by="olga", epoch=one.epoch + 1),
+        weigh(ports, one.agent, one.challenger, 0, by="olga", epoch=one.epoch + 1),
+        accept_guards(ports, one.id, ["any"], by="olga", epoch=one.epoch + 1),
+        ports.store.write(lambda tx: wish(tx, ports, one.id, "abort", "olga", "", epoch=one.epoch + 1)),
+    ):
+        with pytest.raises(Conflict, match="has moved"):
+            asyncio.run(deed)
+    assert hamlet.see(lambda tx: tx.rollouts.get(one.id)) == one
 
 
 @pytest.mark.parametrize("deed", ["delete", "..", "promote%00", "share"])
@@ -199,7 +225,8 @@ def test_a_watched_slice_that_looks_worse_is_accepted_by_its_name(hamlet: Place)
     olga = hamlet.reader("olga")
     page = olga.look(f"/rollouts/{one.id}")
     assert f'name="names" value="{name}"' in page.text
-    answer = olga.send(f"/rollouts/{one.id}/accept", form_word=page.form_word(), reason="few requests", names=name)
+    answer = olga.send(f"/rollouts/{one.id}/accept", form_word=page.form_word(), reason="few requests", names=name,
+                       seen=str(now.epoch))  # fmt: skip
     assert answer.status == 303
     assert hamlet.see(lambda tx: tx.rollouts.get(one.id).accepted_guards) == (name,)
     assert 'name="names"' not in olga.look(f"/rollouts/{one.id}").text

@@ -114,6 +114,22 @@ def test_a_store_that_is_away_shuts_nobody_out_for_a_minute_and_then_everybody(a
     asyncio.run(story())
 
 
+def test_a_token_of_one_door_cannot_be_guessed_there_without_limit(app: App, clock: Clock) -> None:
+    async def story() -> None:
+        here = door(app, clock, guesses=Rate(per_s=0.1, burst=5))
+        own = Token(name="connector", sha256=hashed("its"), role="operator")
+        for n in range(5):
+            with pytest.raises(Unauthenticated):
+                await here.admit(f"guess{n}", address="10.0.0.9", beside=(own,))
+        with pytest.raises(TooMany):
+            await here.admit("its", address="10.0.0.9", beside=(own,))
+        assert (await here.admit("its", address="10.1.0.9", beside=(own,))).name == "connector"
+        with pytest.raises(Unauthenticated):
+            await here.admit("its", address="10.1.0.9")
+
+    asyncio.run(story())
+
+
 def test_a_guesser_is_shut_out_even_with_the_right_token_but_not_who_was_let_in_before(app: App, clock: Clock) -> None:
     async def story() -> None:
         here = door(app, clock, guesses=Rate(per_s=0.1, burst=5))
@@ -227,6 +243,20 @@ def test_names_are_given_once_and_free_again_when_their_token_ended(app: App) ->
         for wrong in ("", " ", "\u200b", "x" * 201):
             with pytest.raises(Invalid):
                 await issue(app.ports, Order(name=wrong, role="viewer"), by="olga")
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("which", ["id", "name", " NAME"])
+def test_nobody_ends_the_token_they_came_with_however_they_name_it(app: App, which: str) -> None:
+    async def story() -> None:
+        mine = (await issue(app.ports, Order(name="root", role="admin", person="ann"), by="olga")).issued
+        named = {"id": mine.id, "name": "root", " NAME": " Root\u200b"}[which]
+        giver = Token(name="ann", sha256=mine.sha256, role="admin", id=mine.id)
+        with pytest.raises(Conflict, match="came with"):
+            await revoke(app.ports, named, by="ann", giver=giver)
+        other = (await issue(app.ports, Order(name="other", role="admin"), by="olga")).issued
+        await revoke(app.ports, named, by="other", giver=replace(giver, name="other", id=other.id))
 
     asyncio.run(story())
 

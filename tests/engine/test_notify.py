@@ -14,9 +14,11 @@ from surefoot.core.approval import DEFAULT_EXPIRY, Approval
 from surefoot.core.audit import verify
 from surefoot.core.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from surefoot.core.genome import Block, Genome
-from surefoot.core.notice import LEASE, document
+from surefoot.core.notice import LEASE, Notice, document
 from surefoot.core.policy import Policy
 from surefoot.core.starter import starting_genome
+from surefoot.core.subscription import Subscription
+from surefoot.engine import notify
 from surefoot.engine.approve import approve, ask, waiting
 from surefoot.engine.inspect import request, request_document
 from surefoot.engine.notify import deliver, delivering, listed, redrive
@@ -192,6 +194,76 @@ async def test_a_loop_delivers_until_it_ends(house, channel):
     await approve(house.ports, channel.told[0].facts["approval"], "approved", by="bob")
     await asyncio.sleep(0.05)
     assert len(channel.told) == 1, "nobody delivers any more"
+
+
+class Hanging(Channel):
+    """A subscriber that takes its whole time and then fails; `notifier` makes it the one of all subscriptions."""
+
+    def __init__(self, hangs_s: float) -> None:
+        super().__init__()
+        self.hangs_s = hangs_s
+        self.tried: list[str] = []
+
+    def notifier(self, _url: str, subscription: str):
+        return self if subscription == "slow" else self.others
+
+    async def send(self, notice) -> None:
+        self.tried.append(notice.id)
+        await asyncio.sleep(self.hangs_s)
+        raise Unavailable("no answer")
+
+
+def waits_for(house, name: str, many: int, url: str = "http://127.0.0.1:9"):
+    """A subscription with this many notices, the first of them oldest."""
+
+    def work(tx):
+        now = house.clock()
+        one = Subscription(id=name, url=url, kinds=(), agents=(), by="ana", at=now, after=10**9)
+        tx.subscriptions.add(one)
+        for number in range(many):
+            at = now - timedelta(seconds=many - number)
+            tx.notices.add(Notice(id=f"{name}-{number:03}", channel=one.channel, kind="event", agent=NAME, subject="s",
+                                  sentence="e", at=at, next_at=at))  # fmt: skip
+
+    return house.write(work)
+
+
+async def until(there) -> None:
+    while not there():  # noqa: ASYNC110  the channels have no event for it
+        await asyncio.sleep(0.01)
+
+
+async def test_a_subscriber_that_hangs_delays_neither_people_nor_other_subscribers(house, channel, monkeypatch):
+    monkeypatch.setattr(notify, "TURN_S", 0.1)
+    slow = Hanging(0.3)
+    slow.others = Channel()
+    wired(house, webhook=channel)
+    house.app = replace(house.app, ports=replace(house.ports, hooks=slow))
+    await waits_for(house, "slow", 100)
+    await waits_for(house, "quick", 3)
+    await asked(house)
+    async with delivering(house.ports, every_s=0.01):
+        async with asyncio.timeout(5):
+            await channel.heard.wait()
+            await until(lambda: len(slow.others.told) == 3)
+    assert len(slow.tried) < 15
+    assert slow.tried == [f"slow-{number:03}" for number in range(len(slow.tried))], "oldest first"
+    assert [one.id for one in slow.others.told] == ["quick-000", "quick-001", "quick-002"]
+
+
+async def test_people_hear_of_a_request_while_every_lane_of_programs_hangs(house, channel):
+    slow = Hanging(60)
+    slow.notifier = lambda _url, _name: slow
+    wired(house, webhook=channel)
+    house.app = replace(house.app, ports=replace(house.ports, hooks=slow))
+    for number in range(2 * notify.LANES):
+        await waits_for(house, f"slow-{number}", 1)
+    async with delivering(house.ports, every_s=0.01):
+        async with asyncio.timeout(5):
+            await until(lambda: len(slow.tried) == notify.LANES)
+            await asked(house)
+            await channel.heard.wait()
+        assert len(slow.tried) == notify.LANES, "a few at a time"
 
 
 async def test_a_decision_is_announced_too(house, channel):

@@ -213,7 +213,6 @@ def test_a_client_that_goes_away_between_two_attempts_ends_them(opened: Any) -> 
         with pytest.raises(openai.APITimeoutError):
             house.client(timeout=1.5).chat.completions.create(**body())
         house.soon(lambda: house.gateway.house.tally.gone == 1)
-        assert house.gateway.house.tally.in_flight == 0
         assert len(heard) == 1
     assert house.soon(house.traces)[0].finish == "cancelled"
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import openai
 import pytest
-from gateway_house import OPERATOR, TOKEN, UPSTREAM_KEY, VIEWER, House
+from gateway_house import HELD, OPERATOR, TOKEN, UPSTREAM_KEY, VIEWER, House
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +22,8 @@ from surefoot.core.rollout.assign import unit_share
 from surefoot.engine.rollback import rollback
 from surefoot.engine.route import FRESH_S
 from surefoot.gateway.bodies import Told
+from surefoot.gateway.tally import Tally
+from surefoot.ports.recorder import Load
 
 CHAT = "/v1/chat/completions"
 
@@ -383,9 +385,31 @@ def test_health_readiness_and_counts_answer(house: House) -> None:
     assert client.get("/health").json()["status"] == "ok"
     assert client.get("/ready").json()["status"] == "ready"
     text = client.get("/metrics").text
-    assert 'surefoot_gateway_requests_total{route="chat",status="200"} 1' in text
     assert 'surefoot_gateway_records_total{state="kept"} 1' in text
     assert house.http("").get("/metrics").status_code == 401
+
+
+def test_the_counts_of_all_agents_are_not_for_a_token_that_is_held_to_some(house: House) -> None:
+    refused = house.http(HELD).get("/metrics")
+    assert refused.status_code == 403
+    assert "held to some agents" in refused.text
+    assert "surefoot_gateway" not in refused.text
+
+
+def test_a_request_whose_trace_is_left_to_its_program_is_counted(house: House) -> None:
+    headers = {"x-surefoot-part-of": "0af7651916cd43dd8448eb211c80319c"}
+    assert house.http().post(CHAT, json=body("hi"), headers=headers).status_code == 200
+    house.chat("hi")
+    text = house.http(VIEWER).get("/metrics").text
+    assert 'surefoot_gateway_records_total{state="left"} 1' in text
+    assert 'surefoot_gateway_left_total{agent="support"} 1' in text
+    assert len(house.soon(house.traces)) == 1
+
+
+def test_a_name_in_the_counts_cannot_break_out_of_its_label() -> None:
+    load = Load()
+    text = Tally().text(load, retries=0, fallbacks=0, stale=0, unkept=0, breakers={'a"} 9\n\\': True})
+    assert 'surefoot_gateway_breaker_open{upstream="a\\"} 9\\n\\\\"} 1' in text.split("\n")
 
 
 def test_small_pieces_are_not_held_back_by_the_kernel(house: House) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from surefoot.adapters.telemetry import OtlpTelemetry, Receiver, headers_in
 from surefoot.core.errors import Invalid
 from surefoot.core.trace import Trace
 from surefoot.engine.observe import observe
-from surefoot.ports.telemetry import Answered
+from surefoot.ports.telemetry import Answered, Told
 
 OUTSIDE, ABOVE = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 NOW = datetime(2026, 1, 5, 8, tzinfo=UTC)
@@ -141,6 +142,21 @@ def test_texts_stay_here_unless_they_are_asked_for(collector: Collector) -> None
     one.close()
     assert all("messages" not in name for span in collector.spans for name in attributes_of(span.attributes))
     assert len(collector.spans) == 2
+
+
+def test_a_receiver_that_hangs_holds_the_end_up_for_its_deadline_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(telemetry, "BATCH", 1)
+    monkeypatch.setattr(telemetry, "END_S", 0.4)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        one = opened_at(f"http://127.0.0.1:{mute.getsockname()[1]}")
+        for number in range(16):
+            one.answered(told(trace_of(number)))
+        began = time.monotonic()
+        one.close()
+        assert time.monotonic() - began < 2
+        assert one.told() == Told(taken=0, lost=16, waiting=0)
+        one.close()
+        assert one.told().lost == 16, "nothing is counted twice"
 
 
 def test_it_is_sent_again_while_the_receiver_cannot_and_then_once(collector: Collector) -> None:

@@ -24,7 +24,7 @@ from surefoot.core.token import hashed
 HERE = Path(__file__).parent
 SOURCE = HERE.parents[1] / "src"
 ROLES = {"ops": "operator", "app": "agent", "eve": "viewer", "ana": "admin", "rob": "reviewer", "far": "agent"}
-CONNECTOR = "the-token-of-the-connector"
+CONNECTOR = "the-token-of-the-connector-in-tests"
 V1 = "/api/v1"
 
 

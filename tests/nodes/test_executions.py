@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import http.server
 import json
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +16,7 @@ from typing import Any
 import pytest
 from house import V1, House
 
+from surefoot.api.feeds import MOST
 from surefoot.core.signature import verify
 
 SECRET_TEXT = "reach me at jo.doe@example.com"
@@ -150,6 +153,35 @@ def test_notes_and_events_tell_how_it_went(home: House) -> None:
     assert note["by"] == "app"
 
 
+def test_who_follows_again_hears_only_what_came_since(home: House) -> None:
+    home.up("1.0.0")
+    one = submit(home, "classify", {})["execution_id"]
+    over(home, one)
+    told = home.ask("GET", f"/executions/{one}/events").json
+    (last,) = [line.removeprefix("id: ") for line in told.splitlines() if line.startswith("id: ")]
+    before = home.ask("GET", f"/executions/{one}/events", Last_Event_ID=str(int(last) - 1)).json
+    assert before == told, "only the last state is there to tell"
+    assert "event:" not in home.ask("GET", f"/executions/{one}/events", Last_Event_ID=last).json
+    assert home.ask("GET", f"/executions/{one}/events", Last_Event_ID="x").status == 422
+
+
+def test_no_more_follow_executions_than_there_is_room_for(home: House) -> None:
+    home.up("1.0.0")
+    one = submit(home, "slow", {"seconds": 25})["execution_id"]
+    asked = f"GET {V1}/executions/{one}/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer sf_app\r\n\r\n".encode()
+
+    def follow(stay: contextlib.ExitStack) -> int:
+        line = stay.enter_context(socket.create_connection(("127.0.0.1", home.port), timeout=20))
+        line.sendall(asked)
+        return int(line.recv(200).split(b" ")[1])
+
+    with contextlib.ExitStack() as stay:
+        assert [follow(stay) for _ in range(MOST + 1)] == [200] * MOST + [429]
+        home.ask("POST", f"/executions/{one}/cancel")
+    with contextlib.ExitStack() as stay:
+        assert home.soon(lambda: follow(stay) == 200), "whoever has left makes room"
+
+
 def test_what_is_stored_is_redacted_and_what_is_sent_and_answered_is_not(home: House) -> None:
     home.up("1.0.0")
     got = home.ask("POST", f"/execute/{home.agent}.classify", {"input": {"text": SECRET_TEXT, "n": 4111111111111111}})
@@ -214,3 +246,15 @@ def test_a_caller_who_hangs_up_and_slow_ones_together_harm_nobody(home: House) -
         got = list(pool.map(lambda _: home.execute().status, range(60)))
     assert got == [200] * 60
     assert node.server.counts["classify"] == 60
+
+
+def test_under_a_key_a_process_is_asked_once_and_what_it_said_is_not_kept(home: House) -> None:
+    home.up("1.0.0")
+    told = home.execute(SECRET_TEXT, Idempotency_Key="once-1")
+    assert (told.status, told.json["result"]["echo"]["text"]) == (200, SECRET_TEXT)
+    again = home.execute(SECRET_TEXT, Idempotency_Key="once-1")
+    assert (again.status, again.json["code"]) == (409, "conflict")
+    assert f"/executions/{told.json['execution_id']}" in again.json["hint"]
+    assert b"jo.doe@example.com" not in home.stored()
+    found = home.ask("GET", f"/agents/{home.agent}/executions").json["executions"]
+    assert [one["execution_id"] for one in found] == [told.json["execution_id"]]

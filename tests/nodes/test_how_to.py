@@ -61,7 +61,11 @@ class Scene:
     def __init__(self, folder: Path) -> None:
         (folder / "surefoot.toml").write_text(blocks("toml")[0])
         self.folder = folder
-        self.environ = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "CONNECTOR_TOKEN": "a-token-for-the-connector"}
+        self.environ = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT / "src"),
+            "CONNECTOR_TOKEN": "a-token-for-the-connector-of-a-page",
+        }
         self.running: list[subprocess.Popen[str]] = []
 
     def run(self, *words: str) -> Any:

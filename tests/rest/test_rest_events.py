@@ -15,10 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rest_house import V1, Door, canary, problem
 
-from surefoot.api import feeds
+from surefoot.api import feeds, streaming
 from surefoot.api.feeds import Feed, Listener, heard
-from surefoot.core.errors import Invalid
+from surefoot.core.errors import Invalid, Unavailable
 from surefoot.core.event import Event, Wanted, fits, kind_of, patterns
+from surefoot.engine.admit import FRESH_S
 
 
 class Stream:
@@ -215,8 +216,6 @@ def test_whenever_one_joins_each_event_is_heard_once_and_in_order(
 
 
 def test_a_client_that_stops_reading_is_let_go(door: Door, monkeypatch: Any) -> None:
-    from surefoot.api import streaming
-
     monkeypatch.setattr(streaming, "PATIENCE_S", 0.3)
     slow = socket.socket()
     slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
@@ -275,3 +274,59 @@ def test_who_wants_an_agent_hears_nothing_that_is_about_none() -> None:
     event = Event(seq=1, kind="stopped.all", agent="", subject="*", actor="x", at=datetime.now(UTC))
     assert not Wanted(agents=frozenset({"support"})).fits(event)
     assert Wanted().fits(event)
+
+
+def told_to_dan(door: Door, role: str) -> str:
+    """A token made over the API that is good already; without its `sf_`."""
+    token = door.post("/tokens", {"name": "dan", "role": role}).json["token"].removeprefix("sf_")
+    deadline = time.monotonic() + 10
+    while door.get("/agents", by=token).status != 200 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return token
+
+
+@pytest.mark.parametrize("path", ["/events?kinds=lesson.*", "/agents/support/memory-events"])
+def test_an_open_stream_ends_with_its_token_and_tells_nothing_more(door: Door, path: str) -> None:
+    stream = Stream(door, path, by=told_to_dan(door, "operator"))
+
+    def happens(word: str) -> None:
+        taught(door, word)
+        door.put(f"/agents/support/memory/{word}", {"value": 1, "scope": "agent"})
+
+    happens("before")
+    assert len(stream.take(1)) == 1
+    assert door.delete("/tokens/dan").status in (200, 204)
+    time.sleep(FRESH_S + streaming.ASKED_S)
+    happens("after")
+    assert list(stream.lines()) == []
+    stream.close()
+    deadline, feeds_ = time.monotonic() + 5, door.api.state.reception.feeds
+    while (feeds_.events.listeners or feeds_.memory.listeners) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert (feeds_.events.listeners, feeds_.memory.listeners) == (0, 0)
+
+
+def test_a_quiet_stream_ends_with_its_token_at_the_next_sign_of_life(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeds, "HEARTBEAT_S", 0.1)
+    monkeypatch.setattr(streaming, "ASKED_S", 0.1)
+    stream = Stream(door, "/events?kinds=nothing.happens", by=told_to_dan(door, "viewer"))
+    door.delete("/tokens/dan")
+    began = time.monotonic()
+    assert list(stream.lines()) == []
+    assert time.monotonic() - began < 5
+    stream.close()
+
+
+def test_a_stream_that_cannot_begin_leaves_no_listener_behind(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    feed = door.api.state.reception.feeds.events
+    kept = Stream(door, "/events")
+
+    async def away() -> int:
+        raise Unavailable("the store is busy", hint="wait")
+
+    monkeypatch.setattr(feed, "last", away)
+    problem(door.get(f"/events?after={2**40}"), 503, "unavailable")
+    assert feed.listeners == 1, "only the one that was there"
+    kept.close()

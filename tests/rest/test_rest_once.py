@@ -18,9 +18,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rest_house import Door, problem, serving
+from starlette.exceptions import HTTPException
 
 from surefoot.core.errors import Conflict, Invalid
+from surefoot.core.proposal import Cost
 from surefoot.core.request_key import KEPT, LEASE, Busy, RequestKey, due, worth_keeping
+from surefoot.core.retention import Retention
+from surefoot.engine.admit import Admission
+from surefoot.engine.converse import Took
+from surefoot.engine.retain import retain_daily
+from surefoot.ports.turn import Turned
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 LESSON = "/agents/support/lessons"
@@ -203,10 +210,98 @@ def test_a_key_that_is_worked_on_is_busy_until_its_lease_ends() -> None:
 
 @given(status=st.integers(100, 599), changed=st.booleans())
 def test_only_what_went_well_or_did_something_is_kept(status: int, changed: bool) -> None:
-    assert worth_keeping(status, changed=changed) == (changed or 200 <= status < 300)
+    later = status in (429, 502, 503, 504)
+    assert worth_keeping(status, changed=changed) == (not later and (changed or 200 <= status < 300))
 
 
-def test_keys_older_than_a_day_are_forgotten(door: Door) -> None:
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_what_may_go_better_in_a_moment_frees_its_key_also_after_a_write(
+    door: Door, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    from surefoot.api import finding
+
+    real, calls = finding.taught, []
+
+    async def fails_once(*given: Any, **more: Any) -> Any:
+        calls.append(1)
+        done = await real(*given, **more)
+        if len(calls) == 1:
+            raise HTTPException(status, "not now")
+        return done
+
+    monkeypatch.setattr(finding, "taught", fails_once)
+    assert door.post(LESSON, {"text": "once"}, Idempotency_Key="k-1").status == status
+    assert door.post(LESSON, {"text": "once"}, Idempotency_Key="k-1").status == 201
+
+
+def test_a_refusal_after_a_write_is_kept_and_not_tried_again(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    from surefoot.api import finding
+
+    real = finding.taught
+
+    async def refuses(*given: Any, **more: Any) -> Any:
+        await real(*given, **more)
+        raise Invalid("too late", hint="none")
+
+    monkeypatch.setattr(finding, "taught", refuses)
+    for _ in range(2):
+        problem(door.post(LESSON, {"text": "once"}, Idempotency_Key="k-1"), 422, "invalid")
+    assert lessons(door) == ["once"]
+
+
+def test_a_key_costs_no_second_drop_of_the_rate(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, asked = Admission.admit, []
+
+    async def counted(self: Admission, presented: str, *, address: str = "") -> Any:
+        asked.append(presented)
+        return await real(self, presented, address=address)
+
+    monkeypatch.setattr(Admission, "admit", counted)
+    assert door.post(LESSON, {"text": "once"}, Idempotency_Key="k-1").status == 201
+    assert door.post(LESSON, {"text": "more"}).status == 201
+    assert asked == ["sf_ana", "sf_ana"]
+    problem(door.post(LESSON, {"text": "no"}, by="vera", Idempotency_Key="k-1"), 403, "forbidden")
+
+
+def stored(door: Door) -> bytes:
+    return b"".join(path.read_bytes() for path in door.app.settings.store.parent.iterdir())
+
+
+def test_what_a_model_said_is_not_kept_under_a_key(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    from surefoot.api import conversing
+
+    async def said(*_: Any) -> Took:
+        message = {"role": "assistant", "content": "write to planted.person@example.org"}
+        return Took(turned=Turned(message=message, finish="stop", cost=Cost(calls=1)), spent=Cost(calls=1))
+
+    async def written(ports: Any, *rest: Any) -> Took:
+        await ports.store.write(lambda tx: tx.marks.add("a turn", {}, NOW))
+        return await said(*rest)
+
+    monkeypatch.setattr(conversing, "turn", written)
+    turn = {"talk": "talk-1234", "number": 0, "messages": [{"role": "user", "content": "hi"}]}
+    first = door.post("/agents/support/harness", turn, Idempotency_Key="k-1")
+    assert (first.status, first.headers["cache-control"]) == (200, "no-store")
+    assert "planted.person" in first.text
+    told = door.post("/agents/support/harness", turn, Idempotency_Key="k-1")
+    assert "its answer is not kept" in problem(told, 409, "conflict")
+    assert b"planted.person" not in stored(door)
+
+
+def test_an_erasure_leaves_no_answer_and_still_nothing_is_done_twice(door: Door) -> None:
+    door.post(LESSON, {"text": "Whiskerina was charged twice"}, Idempotency_Key="k-1")
+    kept = door.see(lambda tx: tx.request_keys.get(*key_of(tx, "k-1")))
+    assert "Whiskerina" in kept.body
+    assert door.delete("/actors/ann", Idempotency_Key="k-2").status == 200
+    after = door.see(lambda tx: tx.request_keys.get(*key_of(tx, "k-1")))
+    assert (after.body, dict(after.headers), after.state) == ("", {}, "done")
+    problem(door.post(LESSON, {"text": "Whiskerina was charged twice"}, Idempotency_Key="k-1"), 409, "conflict")
+    assert lessons(door) == ["Whiskerina was charged twice"]
+    assert door.delete("/actors/ann", Idempotency_Key="k-2").headers["idempotent-replayed"] == "true"
+
+
+@pytest.mark.parametrize("how", ["the next key", "the retention run"])
+def test_keys_older_than_a_day_are_forgotten(door: Door, how: str) -> None:
     door.post(LESSON, {"text": "once"}, Idempotency_Key="k-1")
 
     async def aged(app: Any) -> None:
@@ -217,7 +312,10 @@ def test_keys_older_than_a_day_are_forgotten(door: Door) -> None:
         await app.store.write(write)
 
     door.do(aged)
-    door.post(LESSON, {"text": "more"}, Idempotency_Key="k-2")
+    if how == "the retention run":
+        assert door.do(lambda app: retain_daily(app.ports, Retention())) is None
+    else:
+        door.post(LESSON, {"text": "more"}, Idempotency_Key="k-2")
     assert door.see(lambda tx: tx.request_keys.get(*key_of(tx, "k-0"))) is None
     assert door.see(lambda tx: tx.request_keys.get(*key_of(tx, "k-1"))) is not None
 

@@ -72,6 +72,17 @@ def test_what_is_wrong_is_named_and_spoils_nothing_else(scene: Scene) -> None:
         scene.see(lambda tx: tx.traces.get(unknown.id))
 
 
+def test_no_spelling_of_an_id_adds_steps_to_the_trace_of_another_agent(scene: Scene) -> None:
+    other, one = scene.another(), told(scene)
+    entered(scene, one)
+    step = Step(id="0" * 15 + "1", name="call", kind="tool", started=1.0, ended=2.0)
+    bits = one.id.replace("-", "")
+    for name in (one.id.upper(), bits, bits.upper(), "-".join(bits)):
+        done = asyncio.run(enter(scene.app.ports, other.name, [told(scene, id=name, steps=(step,))]))
+        assert "another agent" in done.refused[name]
+    assert scene.see(lambda tx: tx.spans.of_trace(bits)) == []
+
+
 def test_nothing_is_dated_after_it_came_and_secrets_are_not_kept(scene: Scene) -> None:
     ahead = datetime.now(UTC) + timedelta(days=3)
     key = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789"

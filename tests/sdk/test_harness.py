@@ -22,6 +22,7 @@ from surefoot.core.budget import Budget
 from surefoot.core.errors import BudgetExhausted, Conflict, Invalid, Unavailable
 from surefoot.core.proposal import Cost
 from surefoot.engine.converse import Talk, turn
+from surefoot.engine.evaluate import spent
 from surefoot.ports.turn import Setback, Turned
 from surefoot.sdk.agent import Agent
 from surefoot.sdk.connect import agent_at
@@ -75,6 +76,17 @@ def endpoint() -> Iterator[Any]:
     server.server_close()
 
 
+def bounded(app: App, budget: Budget) -> None:
+    """Give the agent this budget a day."""
+    from dataclasses import replace
+
+    def work(tx: Any) -> None:
+        agent = tx.agents.get("support")
+        tx.agents.swap(replace(agent, habits=replace(agent.habits, day_budget=budget)))
+
+    app.store.write_now(work)
+
+
 @pytest.fixture(scope="module")
 def house(endpoint: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[App, Agent]]:
     folder: Path = tmp_path_factory.mktemp("harness")
@@ -86,6 +98,7 @@ def house(endpoint: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[t
     chosen = settings_for(folder / "store.db", models=models, improver_model="writer")
     app = build(chosen, environ={})
     create(app, "support", model="local-lexical")
+    bounded(app, Budget())  # what is tested here are the limits of a conversation
     agent = agent_at(
         "support", url=None, token=None, store=chosen.store, environ={},
         opens=lambda _: build(chosen, environ={}).inside(),
@@ -254,6 +267,53 @@ def test_no_order_of_answers_and_setbacks_exceeds_a_limit(house, worst, steps, u
     asyncio.run(main())
     assert model.paid <= usd + 1e-9
     assert taken <= calls
+
+
+def test_no_number_of_conversations_exceeds_the_day_of_their_agent(house: Any) -> None:
+    """The limits of a conversation come from whoever begins it, and each begins at zero."""
+    from dataclasses import replace
+
+    app, model = house[0], Fickle(0.1, [])
+    ports = replace(app.ports, turns_named=lambda _: model)
+
+    async def one(number: int) -> bool:
+        talk = Talk(agent="support", id=ports.new_id(), model="", limits=Budget(calls=1000, usd=1000.0))
+        try:
+            await turn(ports, talk, number % 2, {"messages": []}, sleep=_at_once)
+        except BudgetExhausted:
+            return False
+        return True
+
+    async def main() -> list[bool]:
+        return [await one(n) for n in range(3)] + await asyncio.gather(*(one(n) for n in range(9)))
+
+    before = asyncio.run(spent(ports, "support"))[1].committed.usd
+    bounded(app, Budget(usd=before + 0.55))
+    try:
+        took = asyncio.run(main())
+    finally:
+        bounded(app, Budget())
+    assert (sum(took), round(model.paid, 6)) == (5, 0.5)
+    after = asyncio.run(spent(ports, "support"))[1]
+    assert (round(after.settled.usd - before, 6), after.reserved) == (0.5, ()), (
+        "settled there too, nothing is left over"
+    )
+
+
+def test_turns_of_one_conversation_at_once_are_each_held_to_its_limits(house: Any) -> None:
+    """Whatever number they call themselves."""
+    from dataclasses import replace
+
+    model = Fickle(0.1, [])
+    ports = replace(house[0].ports, turns_named=lambda _: model)
+    talk = Talk(agent="support", id=ports.new_id(), model="", limits=Budget(calls=2, usd=1.0))
+
+    async def main() -> list[Any]:
+        same = (turn(ports, talk, 0, {"messages": []}, sleep=_at_once) for _ in range(6))
+        return await asyncio.gather(*same, return_exceptions=True)
+
+    refused = [one for one in asyncio.run(main()) if isinstance(one, BudgetExhausted)]
+    assert (len(refused), round(model.paid, 6)) == (4, 0.2)
 
 
 def test_a_conversation_keeps_the_limits_it_began_with(house: Any) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,7 +19,9 @@ from surefoot.app import App
 from surefoot.cli import main
 from surefoot.core.execution import Execution, overdue
 from surefoot.core.signature import sign
+from surefoot.engine.dispatch import Dispatching
 from surefoot.engine.notify import listed
+from surefoot.engine.pause import decide_pause, pause, pause_named
 
 PAUSES = "/api/v1/agents/support/pauses"
 HOOK = "/api/v1/webhooks/approval-response"
@@ -118,8 +122,6 @@ def test_a_signed_message_decides_and_a_copy_of_it_does_not(http: Any) -> None:
 
 
 def test_people_are_told_of_the_question_and_of_the_answer(http: Any, desk: tuple[App, str]) -> None:
-    import asyncio
-
     http("POST", PAUSES, {"name": "p-5", "reason": "may I?"})
     http("POST", f"{PAUSES}/p-5/decision", {"decision": "rejected", "feedback": "not today"}, token=REVIEWER)
     told = [one for one in asyncio.run(listed(desk[0].ports, all_of_them=True)) if one.facts.get("pause") == "p-5"]
@@ -130,12 +132,24 @@ def test_people_are_told_of_the_question_and_of_the_answer(http: Any, desk: tupl
     assert actions == ["pause-requested", "pause-rejected"]
 
 
-def test_what_is_secret_in_a_question_is_not_kept_and_feedback_arrives_as_it_was_said(http: Any) -> None:
+def test_what_is_secret_in_a_question_or_an_answer_is_kept_nowhere(http: Any, desk: tuple[App, str]) -> None:
     key = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789"
-    assert key not in http("POST", PAUSES, {"name": "p-6", "reason": f"may I use {key}?"}).text
-    said = {"decision": "approved", "feedback": "write to ada@example.org\nor call +49 30 901820"}
-    http("POST", f"{PAUSES}/p-6/decision", said, token=REVIEWER)
-    assert http("GET", f"{PAUSES}/p-6").json()["feedback"] == said["feedback"]
+    asked = {"name": "p-6", "reason": f"may I use {key}?", "url": f"https://example.org/?key={key}"}
+    assert key not in http("POST", PAUSES, asked).text
+    said = {"decision": "approved", "feedback": f"use {key}\nand say so",
+            "response": {"deep": [{"key": key, key: 1}], "lines": 3}}  # fmt: skip
+    heard = http("POST", f"{PAUSES}/p-6/decision", said, token=REVIEWER).json()
+    assert heard["feedback"].endswith("\nand say so")
+    assert heard["response"]["lines"] == 3
+    again = http("POST", f"{PAUSES}/p-6/decision", said, token=REVIEWER)
+    assert (again.status_code, again.json()) == (200, heard), "saying the same again is still the same"
+
+    def everything(tx: Any) -> str:
+        rows = [tx.pauses.all(), tx.audit.all(), tx.notices.all()]
+        return repr(rows)
+
+    assert key not in desk[0].store.read_now(everything)
+    assert "p-6" in desk[0].store.read_now(everything)
 
 
 def test_lists_come_in_pages_without_what_the_caller_may_not_see(http: Any) -> None:
@@ -175,6 +189,65 @@ def test_an_execution_waits_and_its_deadline_stands_still(http: Any, desk: tuple
     going_on = store.read_now(lambda tx: tx.executions.get("exec-0001"))
     assert (going_on.state, going_on.deadline > one.deadline) == ("running", True)
     assert http("POST", "/api/v1/executions/ghost/request-approval", asked).status_code == 404
+
+
+def execution(app: App, name: str, agent: str, now: datetime) -> Execution:
+    one = Execution(
+        id=name, agent=agent, reasoner="r", version="1.0", number=1, process="p", base_url="", path="", unit="u",
+        at=now, deadline=now + timedelta(seconds=60), by="prog", state="running", accepted=True,
+    )  # fmt: skip
+    app.store.write_now(lambda tx: tx.executions.add(one))
+    return one
+
+
+def test_nobody_stops_the_execution_of_another_agent(http: Any, desk: tuple[App, str]) -> None:
+    one = execution(desk[0], "exec-other", "other", datetime.now(UTC))
+    asked = {"name": "p-7", "execution": one.id}
+    assert http("POST", PAUSES, asked).status_code == 404
+    assert http("GET", f"{PAUSES}/p-7").status_code == 404, "nothing was begun"
+    http("POST", PAUSES, {"name": "p-8"})
+    assert http("POST", PAUSES, asked | {"name": "p-8"}).status_code == 404, "nor under a name that is there"
+    assert desk[0].store.read_now(lambda tx: tx.executions.get(one.id)) == one
+
+
+class Idle:
+    """Processes that nobody asks anything."""
+
+    async def aclose(self) -> None: ...
+
+
+@pytest.mark.parametrize("decided", [False, True], ids=["alone", "beside one that is decided"])
+def test_an_execution_goes_on_when_its_pause_expires_and_its_time_runs_again(
+    desk: tuple[App, str], decided: bool
+) -> None:
+    """Trap S1-47: silence is no success, and does not stop an execution for ever either."""
+    app, begun = desk[0], datetime.now(UTC)
+    at, name = [begun], f"exec-late-{decided}"
+    ports = replace(app.ports, clock=lambda: at[0])
+    serving = Dispatching(ports, Idle())  # pyright: ignore[reportArgumentType]
+    execution(app, name, "support", begun)
+
+    async def at_minute(minute: float) -> Execution:
+        at[0] = begun + timedelta(minutes=minute)
+        await serving.look_after()
+        return app.store.read_now(lambda tx: tx.executions.get(name))
+
+    async def story() -> None:
+        await pause(ports, "support", f"{name}-a", by="prog", hours=1, execution=name)
+        if decided:
+            await pause(ports, "support", f"{name}-b", by="prog", hours=2, execution=name)
+            await decide_pause(ports, "support", f"{name}-b", "approved", by="rita")
+        assert (await at_minute(59)).state == "waiting", "one wait is open still"
+        after = await at_minute(60.5)
+        assert (after.state, after.paused_at) == ("running", None)
+        assert after.deadline == begun + timedelta(minutes=61), "the hour is not counted, and what came after is"
+        assert (await pause_named(ports, "support", f"{name}-a")).state == "expired"
+        assert (await at_minute(60.9)).state == "running"
+        assert (await at_minute(61.1)).state == "timeout"
+        told = [one for one in app.store.read_now(lambda tx: tx.audit.all()) if one.subject == f"support/{name}"]
+        assert [one.action for one in told].count("pause-expired") == 1
+
+    asyncio.run(story())
 
 
 # On the command line -------------------------------------------------------------------------------------------------

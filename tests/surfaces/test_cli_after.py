@@ -68,6 +68,16 @@ def test_a_frozen_rollout_is_thawed_by_somebody_else(cli, scene):
     assert "not frozen" in cli("rollout", "thaw", "support", "--by", "eve", code=1).err
 
 
+def test_a_rollout_is_held_until_a_person_lets_it_go_on(cli, scene):
+    scene.waiting()
+    done = cli("rollout", "hold", "support", "--by", "eve", "--why", "a complaint", "--json").json
+    assert (done["state"], done["weight_after"]) == ("frozen", 0)
+    assert cli("rollout", "show", "support", "--json").json["state"] == "frozen"
+    assert cli("rollout", "thaw", "support", "--by", "eve", "--json").json["weight_after"] == 5
+    cli("rollout", "abort", "support", "--by", "eve")
+    assert "no rollout in progress" in cli("rollout", "hold", "support", "--by", "eve", code=1).err
+
+
 def test_a_rollout_waits_in_the_queue_and_can_leave_it(cli, scene):
     scene.waiting()
     scene.candidate(starting_genome(LABELS), word="MORE")

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from surefoot.app import build
 from surefoot.config import Settings
 from surefoot.core.agent import Habits
 from surefoot.core.genome import Block, Genome
+from surefoot.core.request_key import KEPT, RequestKey
 from surefoot.core.token import hashed
 from surefoot.engine.register import create_agent
 
@@ -198,6 +200,17 @@ def traces(folder: Path) -> list[str]:
             return [row[0] for row in connection.exec_driver_sql("SELECT finish FROM traces")]
     finally:
         app.close()
+
+
+def test_a_server_that_begins_forgets_the_keys_of_requests_that_are_older_than_a_day(
+    serve: Any, tmp_path: Path
+) -> None:
+    old = datetime.now(UTC) - KEPT - timedelta(minutes=1)
+    with contextlib.closing(build(Settings(store=tmp_path / ".surefoot" / "surefoot.db"))) as app:
+        key = RequestKey(who="w", key="k", request="r", owner="h:1", at=old, until=old, state="done", body="Whiskerina")
+        app.store.write_now(lambda tx: tx.request_keys.put(key))
+        serve()
+        soon(lambda: app.store.read_now(lambda tx: tx.request_keys.get("w", "k")) is None)
 
 
 # Leaving --------------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from trace_house import START, House
 
 from surefoot.core.errors import Invalid
 from surefoot.core.sought import STRETCH, Sought, Spot, moment
+from surefoot.core.span import Span
 
 T = "/agents/support/traces"
 
@@ -137,6 +138,22 @@ def test_who_may_not_see_an_agent_finds_nothing_of_it(filled: House) -> None:
         assert {row["agent"] for row in door.get("/sessions/s2")["sessions"]} == {"sales", "support"}
         assert {row["agent"] for row in door.get("/sessions/s2")["traces"]} == {"sales", "support"}
         door.get("/sessions/s1", as_="other", code=404)
+
+
+def test_steps_of_an_agent_that_the_caller_does_not_see_are_not_shown_and_outlive_the_others(house: House) -> None:
+    house.agent("sales")
+    trace = house.ask("mine", agent="sales", expected="refund")
+    steps = [
+        Span(trace_id=trace.replace("-", ""), span_id=name, agent=agent, name=f"of {agent}", started_ns=1, ended_ns=2)
+        for name, agent in (("a" * 16, "sales"), ("b" * 16, "support"))
+    ]
+    house.app.store.write_now(lambda tx: tx.spans.keep(steps))
+    with house.serving() as door:
+        assert [one["name"] for one in door.get(f"/traces/{trace}", as_="other")["spans"]] == ["of sales"]
+        assert [one["name"] for one in door.get(f"/traces/{trace}")["spans"]] == ["of sales", "of support"]
+    gone = house.app.store.write_now(lambda tx: tx.deleting.traces([trace]))
+    assert gone.counts["spans"] == 1
+    assert house.rows("SELECT agent FROM spans") == [("support",)]
 
 
 def test_a_trace_is_shown_with_all_that_was_said_of_it(house: House) -> None:

@@ -14,9 +14,9 @@ from surefoot.adapters.store import SqlStore, open_store
 from surefoot.core.sought import Sought, Spot
 from surefoot.engine.retain import BATCH
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # a million rows are written first
 MANY = 1_000_000
-PAGE_S = 0.1
+PAGE_S = 1.0  # a guard against a scan of everything; figures come from a quiet machine
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 FILL = (
     f"""INSERT INTO traces (id, agent, version, rollout, unit, arm, weight_percent, epoch, input, output, finish,
@@ -68,7 +68,7 @@ def fastest(store: SqlStore, work: Callable[[Any], Any]) -> float:
     ],
     ids=str,
 )  # fmt: skip
-def test_a_page_takes_a_tenth_of_a_second(store: SqlStore, filters: dict[str, Any], after: Spot | None) -> None:
+def test_no_page_goes_through_a_million_requests(store: SqlStore, filters: dict[str, Any], after: Spot | None) -> None:
     sought = Sought(agent="support", **filters)
     took = fastest(store, lambda tx: tx.finding.traces(sought, after=after, limit=100))
     print(f"{filters} {took * 1000:.1f} ms")
@@ -76,7 +76,7 @@ def test_a_page_takes_a_tenth_of_a_second(store: SqlStore, filters: dict[str, An
 
 
 @pytest.mark.parametrize("actor", ["", "a77"])
-def test_a_page_of_sessions_takes_a_tenth_of_a_second(store: SqlStore, actor: str) -> None:
+def test_no_page_of_sessions_goes_through_a_million_requests(store: SqlStore, actor: str) -> None:
     took = fastest(store, lambda tx: tx.finding.sessions("support", actor=actor, after=MIDDLE, limit=100))
     assert took < PAGE_S
     assert fastest(store, lambda tx: tx.finding.session("support", "s1000")) < PAGE_S

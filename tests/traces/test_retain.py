@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from datetime import timedelta
 from typing import Any
@@ -12,14 +14,19 @@ from hypothesis import strategies as st
 from trace_house import START, House
 
 from surefoot.core.errors import Conflict, Invalid
+from surefoot.core.job import Job
 from surefoot.core.retention import Retention, due
 from surefoot.engine.inspect import miscounted
 from surefoot.engine.observe import observe
+from surefoot.engine.once import this_process
+from surefoot.engine.pause import decide_pause, pause
 from surefoot.engine.retain import retain, retain_daily
 from surefoot.engine.rollback import rollback
 from surefoot.engine.triage import sort_into_cases
 
-MONTH = Retention(traces_days=30, spans_days=30, memory_days=30, evals_days=30, notices_days=30)
+MONTH = Retention(
+    traces_days=30, spans_days=30, memory_days=30, evals_days=30, notices_days=30, pauses_days=30, jobs_days=30
+)
 
 
 def later(house: House, days: float) -> None:
@@ -170,6 +177,30 @@ def test_other_kinds_go_by_their_own_days(house: House) -> None:
     assert house.do(retain(house.ports, MONTH)).counts == {"memory": 1}
     kept: list[Any] = [house.do(entries(house.ports, where, scope=one)) for one in ("session", "actor", "agent")]
     assert [len(one) for one in kept] == [0, 1, 1], "what is known of a person or an agent is not a question of age"
+
+
+def test_waits_that_are_over_and_work_that_has_ended_go_and_what_goes_on_stays(house: House) -> None:
+    for name, hours in (("decided", 8000.0), ("expired", 1.0), ("waits", 8000.0)):
+        house.do(pause(house.ports, "support", name, by="app", hours=hours, reason="ann's order"))
+    house.do(decide_pause(house.ports, "support", "decided", "approved", by="bob"))
+    gone, mine = "elsewhere:1", this_process()
+    for name, state, owner in (("done", "done", gone), ("works", "running", mine), ("died", "running", dead_process())):
+        job = Job(id=name, kind="tick", agent="support", words=("tick",), by="ann", at=house.clock.now, state=state,
+                  owner=owner, files={"suite.yaml": "Whiskerina"})  # fmt: skip
+        house.app.store.write_now(lambda tx, j=job: tx.jobs.add(j))
+    later(house, 31)
+    would = house.do(retain(house.ports, MONTH, dry_run=True)).counts
+    assert (would["pauses"], would["jobs"]) == (2, 1)
+    assert house.do(retain(house.ports, MONTH)).counts == {"pauses": 2, "jobs": 2}
+    assert [row[0] for row in house.rows("SELECT name FROM pauses")] == ["waits"]
+    assert [row[0] for row in house.rows("SELECT id FROM jobs")] == ["works"]
+
+
+def dead_process() -> str:
+    """A process of this machine that has ended."""
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    return f"{this_process().rpartition(':')[0]}:{gone.pid}"
 
 
 def test_requests_and_outcomes_come_in_while_old_ones_go_and_nothing_is_miscounted(house: House) -> None:

@@ -2,12 +2,14 @@
 
 Whoever tells waits for nothing: it is a place in a bounded queue, or a count of what was lost. The thread sends what
 has gathered once a second, tries again while the receiver says that it cannot now, and gives a batch up after a
-minute. It redacts before it sends, follows no redirects, and uses no proxies of the environment.
+minute. It redacts before it sends, follows no redirects, and uses no proxies of the environment. At the end there are
+`END_S` for all that still waits; what was not taken by then is lost, and counted as that.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -24,6 +26,7 @@ from surefoot.ports.telemetry import Answered, Told
 
 AGAIN = frozenset({429, 502, 503, 504})
 EVERY_S, TIMEOUT_S, PAUSE_S, MOST_PAUSE_S, ATTEMPTS = 1.0, 10.0, 0.5, 30.0, 8
+END_S = 5.0
 BATCH = 256
 MOST_REMEMBERED = 20_000
 Judged = tuple[str, Outcome]
@@ -62,6 +65,7 @@ class OtlpTelemetry:
         self._lock = threading.Lock()
         self._taken = self._lost = self._in_hand = 0
         self._ending = threading.Event()
+        self._until = float("inf")
         self._pause = sleep or self._ending.wait
         self._open = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect()).open
         self._thread: threading.Thread | None = None
@@ -80,10 +84,16 @@ class OtlpTelemetry:
             return Told(taken=self._taken, lost=self._lost, waiting=len(self._queue) + self._in_hand)
 
     def close(self) -> None:
-        """Send what waits, once, and end."""
+        """Send what waits, once, and end; what a slow receiver did not take within `END_S` is lost."""
+        with self._lock:
+            self._until = min(self._until, time.monotonic() + END_S)
         self._ending.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(max(0.0, self._until - time.monotonic()))
+        with self._lock:
+            self._lost += len(self._queue) + self._in_hand
+            self._queue.clear()
+            self._in_hand = 0
 
     def _put(self, one: Answered | Judged) -> None:
         with self._lock:
@@ -107,6 +117,8 @@ class OtlpTelemetry:
             except Exception:  # noqa: BLE001  whatever it is, the thread goes on, and the loss is counted
                 sent = 0
             with self._lock:
+                if not self._in_hand:  # given up at the end, and counted there
+                    return
                 self._taken += sent
                 self._lost += len(batch) - sent
                 self._in_hand = 0
@@ -154,8 +166,11 @@ class OtlpTelemetry:
         """The status of an answer (None without one), and for how many seconds it asks to be left alone."""
         headers = {"content-type": "application/x-protobuf", **self._receiver.headers}
         request = urllib.request.Request(self._receiver.endpoint.rstrip("/") + path, content, headers)  # noqa: S310
+        left_s = self._until - time.monotonic()
+        if left_s <= 0:
+            return None, 0.0
         try:
-            with self._open(request, timeout=TIMEOUT_S) as answer:
+            with self._open(request, timeout=min(TIMEOUT_S, left_s)) as answer:
                 answer.read()
                 return answer.status, 0.0
         except urllib.error.HTTPError as problem:

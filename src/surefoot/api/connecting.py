@@ -18,7 +18,7 @@ from surefoot.api.process_documents import ConnectorVersion, ConnectorVersions, 
 from surefoot.api.reception import Here, Reception
 from surefoot.core.errors import Forbidden, Invalid, NotFound
 from surefoot.core.signature import Unauthenticated
-from surefoot.core.token import Deed, Token, must_may, recognised
+from surefoot.core.token import Deed, Token, must_may
 from surefoot.engine.connect import Standing, connected, versions
 from surefoot.engine.inspect import agent_named
 
@@ -34,11 +34,8 @@ async def connector(
         raise NotFound("there is no connector here", hint="[connector] token_env names the variable of its token")
     if not x_connector_token:
         raise Unauthenticated("this takes the connector's token", hint="send X-Connector-Token")
-    try:
-        caller = recognised((here.connector,), x_connector_token)
-    except Unauthenticated:
-        address = request.client.host if request.client is not None else ""
-        caller = await here.admission.admit(x_connector_token, address=address)
+    address = request.client.host if request.client is not None else ""
+    caller = await here.admission.admit(x_connector_token, address=address, beside=(here.connector,))
     if not caller.sees(agent):
         raise NotFound(f"there is no agent {agent!r}", hint="the token is for others")
     return caller

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from surefoot.api.problems import declared
@@ -43,7 +43,7 @@ class TurnDocument(BaseModel):
 
 
 @router.post("/agents/{agent}/harness", responses=declared(404, 409))
-async def taken(agent: str, body: TurnBody, here: Here, _: Recorder) -> TurnDocument:
+async def taken(agent: str, body: TurnBody, here: Here, _: Recorder, response: Response) -> TurnDocument:
     """Take one turn of a conversation; it is refused before it is sent when it might exceed the limits."""
     await agent_named(here.ports, agent)
     talk = Talk(
@@ -52,6 +52,7 @@ async def taken(agent: str, body: TurnBody, here: Here, _: Recorder) -> TurnDocu
     asked = {"messages": body.messages, "tools": body.tools or None, "response_format": body.response_format,
              "max_tokens": body.max_tokens}  # fmt: skip
     done = await turn(here.ports, talk, body.number, asked)
+    response.headers["Cache-Control"] = "no-store"  # what the model said, as it came
     return TurnDocument.model_validate({
         "message": dict(done.turned.message), "finish": done.turned.finish, "cost_usd": done.spent.usd,
         "tokens": done.spent.tokens, "turns": done.spent.calls,

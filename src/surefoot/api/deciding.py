@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Annotated
 
 from fastapi import APIRouter, Header
@@ -11,10 +10,10 @@ from surefoot.api.documents import Decided, DecisionBody, RollbackBody, RolledBa
 from surefoot.api.problems import declared
 from surefoot.api.reception import Decider, Here, Operator
 from surefoot.core.approval import Approval
-from surefoot.core.errors import Conflict, NotFound
+from surefoot.core.errors import NotFound
 from surefoot.engine.approve import approve
 from surefoot.engine.inspect import agent_named
-from surefoot.engine.operate import reconcile
+from surefoot.engine.operate import take_effect
 from surefoot.engine.rollback import rollback
 from surefoot.ports import Ports
 
@@ -47,10 +46,8 @@ async def step_back(agent: str, body: RollbackBody, here: Here, caller: Operator
 
 
 async def carried_out(ports: Ports, after: Approval) -> Decided:
-    """Let a decision take effect now; where an operator is faster, it does the same."""
-    if after.state != "pending":
-        with contextlib.suppress(Conflict):
-            await reconcile(ports, after.rollout)
+    """Let a decision take effect now, and give how things stand then."""
+    await take_effect(ports, after)
     rollout, live = await ports.store.read(
         lambda tx: (tx.rollouts.get(after.rollout), tx.agents.get(after.agent).live)
     )  # fmt: skip

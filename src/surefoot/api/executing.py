@@ -7,15 +7,17 @@ not see is as if it were not there. The paths under `execute` and `executions` a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 
 from surefoot.api.enrolling import AgentName, at_work
+from surefoot.api.feeds import Listener, heard
 from surefoot.api.paging import Paged
 from surefoot.api.problems import Problem, declared
 from surefoot.api.process_documents import (
@@ -33,7 +35,8 @@ from surefoot.api.process_documents import (
     SubmittedDocument,
 )
 from surefoot.api.reception import Caller, Here, Reception, Recorder
-from surefoot.core.errors import NotFound, Unavailable
+from surefoot.api.streaming import EventStream, LastEventId, event_line, resumed, while_welcome
+from surefoot.core.errors import NotFound
 from surefoot.core.execution import Execution, Note
 from surefoot.core.token import Token, may, must_may
 from surefoot.engine.execute import Request, split
@@ -46,9 +49,7 @@ router = APIRouter(tags=["executions"])
 ExecutionId = Annotated[str, Path(max_length=100)]
 Target = Annotated[str, Path(max_length=200, description="AGENT.REASONER")]
 Told = Annotated[str, Header(max_length=512)]
-MOST_STREAMS = 200
 STREAM_S = 900.0
-LOOK_EVERY_S = 0.3
 _ENDS: dict[int | str, dict[str, Any]] = {
     502: {"model": Problem, "description": "The process was asked and did not give a result."},
     504: {"model": Problem, "description": "The process did not answer before the deadline."},
@@ -90,7 +91,8 @@ async def execute(
     one, result = await at_work(here).execute(asked, deadline=_deadline(body), ports=here.ports)
     if one.state != "succeeded":
         return _failed(one)  # pyright: ignore[reportReturnType]
-    response.headers.update(_headers(one))
+    response.headers.update(_headers(one) | {"Location": f"/api/v1/executions/{one.id}"})
+    response.headers["Cache-Control"] = "no-store"  # the result as it came: what is kept of it is redacted
     return ResultDocument(
         result=result, execution_id=one.id, status=one.state, version=one.version, number=one.number,
         stood_in_for=one.stood_in_for or None, duration_ms=_duration_ms(one),
@@ -123,8 +125,7 @@ async def of_agent(
     workflow: Annotated[str, Query(max_length=512)] = "",
 ) -> Executions:  # fmt: skip
     """List the executions of an agent, newest first."""
-    await agent_named(here.ports, agent)
-    _must_see(caller, agent)
+    await agent_named(here.ports, agent, sees=caller.sees)
     found = await here.ports.store.read(lambda tx: tx.executions.of(
         agent, state=state, workflow=workflow, before=asked.after, limit=asked.limit + 1
     ))  # fmt: skip
@@ -182,42 +183,52 @@ async def note(execution_id: ExecutionId, body: NoteBody, here: Here, caller: Re
 
 
 @router.get(
-    "/executions/{execution_id}/events", response_class=StreamingResponse,
+    "/executions/{execution_id}/events", status_code=200, response_class=EventStream,
     responses=declared(404) | {200: {"content": {"text/event-stream": {}}, "description": "Its states as they come."}},
 )  # fmt: skip
-async def events(execution_id: ExecutionId, here: Here, caller: Reader) -> StreamingResponse:
+async def events(
+    execution_id: ExecutionId, here: Here, caller: Reader, last_event_id: LastEventId = ""
+) -> EventStream:  # fmt: skip
     """Follow an execution to its end as server-sent events, for a quarter of an hour at most."""
-    one = await _visible(here, caller, execution_id)
-    if at_work(here).streams >= MOST_STREAMS:
-        raise Unavailable(f"{MOST_STREAMS} clients follow executions here", hint="ask GET /api/v1/executions/{id}")
-    return StreamingResponse(
-        _followed(here, one), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
-    )
+    await _visible(here, caller, execution_id)
+    begun, feeds, leaving = resumed(None, last_event_id), here.feeds, contextlib.AsyncExitStack()
+    listener, at = await leaving.enter_async_context(feeds.executions.listening(lambda one: one.id == execution_id))
+    leaving.enter_context(feeds.following.followed(execution_id))
+    lines = _followed(_states(here, execution_id, listener, at), begun)
+    return EventStream(while_welcome(here, caller, lines), leaving)
 
 
-async def _followed(here: Reception, one: Execution) -> AsyncIterator[str]:
-    work = at_work(here)
-    work.streams += 1
-    try:
-        seen, left = -1, STREAM_S
-        while True:
-            if one.revision != seen:
-                seen = one.revision
-                yield f"id: {seen}\nevent: {one.state}\ndata: {document(one).model_dump_json()}\n\n"
-            if one.over or left <= 0:
-                return
-            await asyncio.sleep(LOOK_EVERY_S)
-            left -= LOOK_EVERY_S
-            one = await execution(here.ports, one.id)
-    finally:
-        work.streams -= 1
+async def _states(
+    here: Reception, execution_id: str, listener: Listener[Execution], at: int
+) -> AsyncIterator[Execution | None]:  # fmt: skip
+    """Give how it stands, and each change: what happens while that is read is in the listener's buffer."""
+
+    async def none_older(_: int) -> list[tuple[int, Execution]]:
+        return []
+
+    yield await execution(here.ports, execution_id)
+    async for _, one in heard(listener, at, at, none_older):
+        yield one
+
+
+async def _followed(states: AsyncIterator[Execution | None], begun: int | None) -> AsyncGenerator[str]:
+    """Give the states after a revision, each with its own as the event's id, until it is over."""
+    until, seen = asyncio.get_running_loop().time() + STREAM_S, begun
+    yield "retry: 2000\n\n"
+    async for one in states:
+        if one is None:
+            yield ": \n\n"
+        elif seen is None or one.revision > seen:
+            seen = one.revision
+            yield event_line(one.state, seen, document(one).model_dump(mode="json"))
+        if (one is not None and one.over) or asyncio.get_running_loop().time() >= until:
+            return
+    yield event_line("dropped", None, {"after": seen, "message": "you did not keep up; go on after this one"})
 
 
 async def _asked(here: Reception, caller: Token, target: str, body: ExecuteBody, origin: Origin) -> Request:
     agent, _ = split(target)
-    if not caller.sees(agent):
-        raise NotFound(f"there is no agent {agent!r}", hint="GET /api/v1/agents lists those you may see")
-    await agent_named(here.ports, agent)
+    await agent_named(here.ports, agent, sees=caller.sees)
     return Request(
         target=target, input=body.input, by=caller.name, session=body.session or origin.session,
         actor=body.actor or origin.actor, workflow=origin.workflow, parent=origin.parent, source=body.source,
@@ -230,11 +241,6 @@ async def _visible(here: Reception, caller: Token, execution_id: str) -> Executi
     if not caller.sees(one.agent):
         raise NotFound(f"there is no execution {execution_id!r}", hint="the answer to execute carries its id")
     return one
-
-
-def _must_see(caller: Token, agent: str) -> None:
-    if not caller.sees(agent):
-        raise NotFound(f"there is no agent {agent!r}", hint="GET /api/v1/agents lists those you may see")
 
 
 async def _cancelled(here: Reception, caller: Token, execution_id: str, *, tree: bool) -> CancelledDocument:
@@ -259,7 +265,7 @@ def _failed(one: Execution) -> JSONResponse:
         "hint": f"GET /api/v1/executions/{one.id} shows it", "execution_id": one.id, "version": one.version,
         "status": one.state,
     }  # fmt: skip
-    return JSONResponse(told, 504 if one.state == "timeout" else 502, headers=_headers(one))
+    return JSONResponse(told, 504 if one.state == "timeout" or not one.over else 502, headers=_headers(one))
 
 
 def _duration_ms(one: Execution) -> float:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from surefoot.core.errors import SurefootError
 from surefoot.core.event import Event, event_of
+from surefoot.core.execution import Execution
 from surefoot.core.memory import MemoryChange
 from surefoot.core.rate import TooMany
 from surefoot.ports import Ports, Tx
@@ -95,10 +97,47 @@ class Feed(Generic[T]):
                         listener.told(number, one)
 
 
+class Following:
+    """The executions that somebody follows: all looked at by one read, and told of when their revision is another."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+        self._ids: Counter[str] = Counter()
+        self._told: dict[str, int] = {}
+        self._number = 0
+
+    @contextlib.contextmanager
+    def followed(self, execution_id: str) -> Generator[None]:
+        """Look at an execution too, for as long as the block lasts."""
+        self._ids[execution_id] += 1
+        try:
+            yield
+        finally:
+            self._ids[execution_id] -= 1
+            if not self._ids[execution_id]:
+                del self._ids[execution_id]
+                self._told.pop(execution_id, None)
+
+    async def last(self) -> int:
+        """Give the number of the last change that was told; numbers are of this process and of no use outside."""
+        return self._number
+
+    async def changed(self, _after: int) -> list[tuple[int, Execution]]:
+        """Give those that changed since this was asked before."""
+        ids = list(self._ids)
+        found = await self._ports.store.read(lambda tx: tx.executions.some(ids)) if ids else []
+        new = [one for one in found if one.id in self._ids and self._told.get(one.id) != one.revision]
+        self._told |= {one.id: one.revision for one in new}
+        first, self._number = self._number + 1, self._number + len(new)
+        return list(enumerate(new, first))
+
+
 class Feeds:
     """The feeds of one application."""
 
     def __init__(self, ports: Ports) -> None:
+        self.following = Following(ports)
+        self.executions: Feed[Execution] = Feed(self.following.changed, self.following.last)
         self.events: Feed[Event] = Feed(
             lambda at: events_after(ports, at), lambda: ports.store.read(lambda tx: tx.audit.last())
         )

@@ -273,7 +273,7 @@ async def incidents(
 ) -> Incidents:  # fmt: skip
     """List the open incidents, or with `all=true` also those that were closed, oldest first."""
     if agent is not None:
-        await agent_named(here.ports, agent)
+        await agent_named(here.ports, agent, sees=caller.sees)
     found = [one for one in await listed(here.ports, agent, all_of_them=every) if caller.sees(one.agent)]
     rows, after = asked.page(found, lambda one: one.id)
     return Incidents(incidents=[IncidentDocument.model_validate(one) for one in rows], next=after)

@@ -10,8 +10,10 @@ from surefoot.api.agent_documents import AgentBody, AgentDocument, Settings, Set
 from surefoot.api.matching import agent_tag, matching, tagged
 from surefoot.api.problems import declared
 from surefoot.api.reception import Administrator, Here, Looker, Operator
+from surefoot.core.errors import Forbidden
 from surefoot.core.genome import Genome
 from surefoot.core.starter import DEFAULT_TASK, starting_bounds, starting_genome
+from surefoot.core.token import Token, must_may
 from surefoot.engine.adjust import adjust, settings_of
 from surefoot.engine.halt import resume_all, stop_all
 from surefoot.engine.inspect import agent_named, glance
@@ -27,6 +29,7 @@ router = APIRouter(tags=["agents"])
 @router.post("/agents", status_code=201, responses=declared(404, 409))
 async def create(body: AgentBody, here: Here, caller: Administrator, response: Response) -> AgentDocument:
     """Create an agent; its version 1 is live at once."""
+    must_may(caller, "administer", agent=body.name)
     genome = starting_genome(tuple(body.labels), task=body.task or DEFAULT_TASK) if body.blocks is None else (
         Genome.from_document(body.blocks)
     )  # fmt: skip
@@ -82,6 +85,7 @@ async def resume(agent: str, body: SwitchBody, here: Here, caller: Operator) -> 
 @router.post("/stop", status_code=204, responses=declared(409))
 async def stop_everything(body: SwitchBody, here: Here, caller: Administrator) -> None:
     """Pull the kill switch of all agents, also of those that are made later."""
+    _must_reach_all(caller)
     await stop_all(here.ports, by=caller.name, reason=body.reason)
     found = await here.ports.store.read(lambda tx: [one.id for a in tx.agents.all() for one in due(tx, a.name)])
     for rollout in found:
@@ -91,7 +95,16 @@ async def stop_everything(body: SwitchBody, here: Here, caller: Administrator) -
 @router.post("/resume", status_code=204, responses=declared(409))
 async def resume_everything(body: SwitchBody, here: Here, caller: Administrator) -> None:
     """Lift the kill switch of all agents; those with their own switch on stay stopped."""
+    _must_reach_all(caller)
     await resume_all(here.ports, by=caller.name, reason=body.reason)
+
+
+def _must_reach_all(caller: Token) -> None:
+    if caller.agents:
+        raise Forbidden(
+            f"the token of {caller.name} is held to some agents, and this switch is of all",
+            hint="use a token that is good for all agents, or POST /api/v1/agents/{agent}/stop",
+        )
 
 
 async def _switched(ports: Ports, agent: str, by: str, reason: str, *, stopped: bool) -> Switched:

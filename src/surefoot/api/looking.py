@@ -88,9 +88,11 @@ async def approvals(
 ) -> Approvals:  # fmt: skip
     """List what waits for a person, or with `all=true` also what was decided or expired."""
     if agent is not None:
-        await agent_named(here.ports, agent)
-    found = await requests(here.ports, agent, all_of_them=every)
-    rows, after = asked.page([one for one in found if caller.sees(one.approval.agent)], lambda one: one.approval.id)
+        await agent_named(here.ports, agent, sees=caller.sees)
+    found = await requests(
+        here.ports, agent, all_of_them=every, limit=asked.limit + 1, after=asked.after, agents=caller.agents
+    )
+    rows, after = asked.cut(found, lambda one: one.approval.id)
     return Approvals(approvals=[request_document(one) for one in rows], next=after)
 
 

@@ -32,8 +32,10 @@ async def everywhere(
     """List what agents' programs wait for, oldest first."""
     if agent:
         await _seen(here, agent, caller)
-    found = await pauses(here.ports, agent or None, waiting_only=waiting)
-    rows, after = asked.page([one for one in found if caller.sees(one.agent)], lambda one: f"{one.agent}/{one.name}")
+    found = await pauses(
+        here.ports, agent or None, waiting_only=waiting, limit=asked.limit + 1, after=asked.after, agents=caller.agents
+    )
+    rows, after = asked.cut(found, lambda one: f"{one.agent}/{one.name}")
     return Pauses(pauses=[document(one) for one in rows], next=after)
 
 

@@ -24,6 +24,7 @@ from surefoot.engine.dispatch import Dispatching
 from surefoot.ports import Ports
 from surefoot.ports.jobs import Launcher, NoLauncher
 
+ADMITTED = "surefoot.admitted"  # in the scope of a request: whose token it is, where that was asked before
 _ANYONE = Token(name="anyone", sha256="", role="viewer")
 
 
@@ -81,7 +82,9 @@ def reception_of(request: Request) -> Reception:
 
 
 async def caller_of(request: Request, here: Annotated[Reception, Depends(reception_of)]) -> Token:
-    """Give who is asking; Unauthenticated for nobody we know."""
+    """Give who is asking; Unauthenticated for nobody we know. A request asks once, or it would cost two drops."""
+    if isinstance(known := request.scope.get(ADMITTED), Token):
+        return known
     scheme, _, presented = request.headers.get("authorization", "").partition(" ")
     address = request.client.host if request.client is not None else ""
     if here.open_to_look and not scheme and await here.admission.empty():
@@ -90,7 +93,7 @@ async def caller_of(request: Request, here: Annotated[Reception, Depends(recepti
             raise Forbidden(f"this API is called {name_of(host) or 'nothing'} here", hint="ask for it as 127.0.0.1")
         return _ANYONE
     if scheme.lower() != "bearer":
-        raise Unauthenticated("this takes a token", hint="send Authorization: Bearer TOKEN; surefoot token makes one")
+        raise Unauthenticated("this takes a token", hint="send Authorization: Bearer TOKEN (surefoot token create)")
     return await here.admission.admit(presented.strip(), address=address)
 
 
@@ -103,7 +106,7 @@ def able_to(deed: Deed) -> Callable[[Token], Token]:
 
     def able(caller: Caller, request: Request) -> Token:
         if caller is _ANYONE and deed != "look":
-            raise Unauthenticated("this takes a token", hint="surefoot token NAME makes one")
+            raise Unauthenticated("this takes a token", hint="surefoot token create NAME makes one")
         must_may(caller, deed, agent=str(request.path_params.get("agent", "")))
         return caller
 

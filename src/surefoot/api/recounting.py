@@ -132,8 +132,8 @@ async def notices(
     here: Here, caller: Looker, asked: Paged, every: Annotated[bool, Query(alias="all")] = False
 ) -> Notices:  # fmt: skip
     """List what people were not told yet, and dead letters; with `all=true` also what arrived."""
-    found = [one for one in await listed(here.ports, all_of_them=every) if caller.sees(one.agent)]
-    rows, after = asked.page(found, lambda one: one.id)
+    found = await listed(here.ports, all_of_them=every, limit=asked.limit + 1, after=asked.after, agents=caller.agents)
+    rows, after = asked.cut(found, lambda one: one.id)
     return Notices(notices=[notice_document(one) for one in rows], next=after)
 
 

@@ -1,7 +1,8 @@
 """Requests that may be sent twice: `Idempotency-Key` on POST, PUT and DELETE.
 
 The key belongs to the token that sent it. The answer is given again word for word, with `Idempotent-Replayed: true`.
-An answer that shows a secret says so with `Cache-Control: no-store`, and is not kept.
+An answer that shows a secret, or the text of a model or a process as it came, says so with `Cache-Control: no-store`
+and is not kept: sent again, the request is told that it was carried out, and where to look (`Location`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from surefoot.api.guarding import Under, request
 from surefoot.api.problems import answer, status_of
+from surefoot.api.reception import ADMITTED
 from surefoot.core.errors import SurefootError
 from surefoot.core.request_key import LEASE, Busy, RequestKey
 from surefoot.engine.admit import Admission
@@ -56,7 +58,7 @@ class Repeatable:
         """What a stranger is told: no key of theirs is kept, and a token that was revoked gets no old answer."""
         client = scope.get("client")
         try:
-            await self._admission.admit(token, address=client[0] if client else "")
+            scope[ADMITTED] = await self._admission.admit(token, address=client[0] if client else "")
         except SurefootError as error:
             return _refusal(error)
         return None

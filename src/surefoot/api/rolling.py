@@ -14,17 +14,15 @@ from surefoot.api.matching import matching, rollout_tag
 from surefoot.api.paging import Paged
 from surefoot.api.problems import declared
 from surefoot.api.reception import Here, Looker, Operator, Reception
-from surefoot.core.errors import Conflict
 from surefoot.core.rollout.shadow import Shared
-from surefoot.core.rollout.standing import Rollout
 from surefoot.core.token import Token
 from surefoot.engine.accept import accept_guards
 from surefoot.engine.inspect import agent_named
 from surefoot.engine.operate import reconcile, start_rollout
 from surefoot.engine.plan import Watched, metric_terms, planned
+from surefoot.engine.rollback import hold as held
 from surefoot.engine.rollback import thaw as thawed
 from surefoot.engine.rollback import wish
-from surefoot.engine.weigh import weigh
 
 router = APIRouter(tags=["rollouts"])
 MOVED = [matching("rollout", rollout_tag)]
@@ -107,9 +105,8 @@ async def step(rollout: RolloutId, here: Here, caller: Operator) -> RolloutDocum
 @router.post("/rollouts/{rollout}/hold", responses=declared(404, 409), dependencies=MOVED)
 async def hold(rollout: RolloutId, body: SwitchBody, here: Here, caller: Operator) -> RolloutDocument:
     """Take the challenger's share away until somebody has looked: the rollout is frozen."""
-    found = await visible(here, caller, rollout)
-    await _must_be_in_progress(here, found)
-    await weigh(here.ports, found.agent, found.challenger, 0, by=caller.name, reason=body.reason)
+    await visible(here, caller, rollout)
+    await held(here.ports, rollout, by=caller.name, reason=body.reason)
     return rollout_document(await visible(here, caller, rollout))
 
 
@@ -174,12 +171,6 @@ async def _wished(here: Reception, caller: Token, rollout: str, what: str, reaso
 async def _stepped(here: Reception, rollout: str) -> RolloutDocument:
     await reconcile(here.ports, rollout)
     return rollout_document(await here.ports.store.read(lambda tx: tx.rollouts.get(rollout)))
-
-
-async def _must_be_in_progress(here: Reception, found: Rollout) -> None:
-    active = await here.ports.store.read(lambda tx: tx.rollouts.active(found.agent))
-    if active is None or active.id != found.id:
-        raise Conflict(f"rollout {found.id} is not in progress", hint="only that one has a share to take away")
 
 
 def _pair(one: Shared) -> dict[str, Any]:

@@ -103,7 +103,8 @@ async def tried(webhook: Id, here: Here, caller: Administrator) -> NoticeDocumen
 async def delivered(webhook: Id, here: Here, caller: Administrator, asked: Paged) -> Notices:
     """List what was told or is to be told to an address, newest first, and how often it was tried."""
     await _known(here, caller, webhook)
-    rows, after = asked.page(await deliveries(here.ports, webhook), lambda one: one.id)
+    found = await deliveries(here.ports, webhook, limit=asked.limit + 1, after=asked.after)
+    rows, after = asked.cut(found, lambda one: one.id)
     return Notices(notices=[notice_document(one) for one in rows], next=after)
 
 

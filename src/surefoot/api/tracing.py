@@ -20,7 +20,7 @@ from surefoot.api.trace_documents import (
     WholeSession,
     WholeTrace,
 )
-from surefoot.core.errors import Invalid, NotFound
+from surefoot.core.errors import Invalid
 from surefoot.core.sought import Found, SessionFound, Sought, Spot
 from surefoot.core.tree import Branch
 from surefoot.engine import find
@@ -63,9 +63,7 @@ async def traces(here: Here, sought: Annotated[Sought, Depends(_sought)], asked:
 @router.get("/traces/{trace}", responses=declared(404))
 async def trace(trace: TraceName, here: Here, caller: Looker) -> WholeTrace:
     """Show one request: what was asked and answered, all that was said of it, and its steps as a tree."""
-    whole = await find.whole_trace(here.ports, trace)
-    if not caller.sees(whole.found.trace.agent):
-        raise NotFound(f"there is no trace {trace!r}", hint="every answer carries the id of its trace")
+    whole = await find.whole_trace(here.ports, trace, sees=caller.sees)
     said = [
         OutcomeSaid(trace_id=one.trace_id, verdict=one.verdict, expected=one.expected, score=one.score,
                     source=one.source, at=one.at, feedback=one.feedback)

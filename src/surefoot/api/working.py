@@ -99,8 +99,8 @@ async def tick(agent: str, body: TickBody, here: Here, caller: Operator, respons
 async def ticks(agent: str, here: Here, caller: Looker, asked: Paged) -> Jobs:  # noqa: ARG001
     """List the ticks that were asked for over the API, newest first."""
     await agent_named(here.ports, agent)
-    found = [one for one in await listed(here.ports, limit=10_000) if (one.job.agent, one.job.kind) == (agent, "tick")]
-    rows, after = asked.page(found, lambda one: one.job.id)
+    found = await listed(here.ports, limit=asked.limit + 1, after=asked.after, agents=[agent], kind="tick")
+    rows, after = asked.cut(found, lambda one: one.job.id)
     return Jobs(jobs=[document(one) for one in rows], next=after)
 
 
@@ -160,8 +160,8 @@ async def probes(agent: str, body: ProbesBody, here: Here, caller: Operator, res
 @router.get("/jobs", responses=declared())
 async def jobs(here: Here, caller: Looker, asked: Paged) -> Jobs:
     """List long work, newest first."""
-    found = [one for one in await listed(here.ports, limit=10_000) if caller.sees(one.job.agent)]
-    rows, after = asked.page(found, lambda one: one.job.id)
+    found = await listed(here.ports, limit=asked.limit + 1, after=asked.after, agents=caller.agents)
+    rows, after = asked.cut(found, lambda one: one.job.id)
     return Jobs(jobs=[document(one) for one in rows], next=after)
 
 

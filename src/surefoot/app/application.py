@@ -18,7 +18,7 @@ from surefoot.app.improvers import improvers
 from surefoot.app.models import models_by_name
 from surefoot.app.sites import sites
 from surefoot.config import Settings
-from surefoot.core.errors import Forbidden, NotFound, Unavailable
+from surefoot.core.errors import Forbidden, Invalid, NotFound, Unavailable
 from surefoot.core.exported import ExportKind
 from surefoot.core.retention import Retention
 from surefoot.core.token import Token, hashed
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from surefoot.engine.durable import Durable
     from surefoot.gateway import Gateway
     from surefoot.ports.prober import ProbeWriter
+
+LEAST_CONNECTOR = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +145,7 @@ class App:
         recorder = GroupCommit(self.store, most=given.queue, before=redactor.trace)
         named = upstreams(self.settings.models, here, pool, self.ports.model_named)
         admission = admission or self.admission()
-        packing = Packing(redactor.text, redactor.name, redactor.label)
+        packing = Packing(redactor.text, redactor.name, redactor.label, redactor.doubtful)
 
         async def end() -> None:
             await pool.aclose()
@@ -226,6 +228,11 @@ def _connector(settings: Settings, environ: Mapping[str, str]) -> Token | None:
     """The token of the connector's routes, which are there only where it is set."""
     given = settings.connector
     token = environ.get(given.token_env, "") if given.token_env else ""
+    if token and len(token) < LEAST_CONNECTOR:
+        raise Invalid(
+            f"{given.token_env} holds {len(token)} characters, which can be guessed",
+            hint=f"set it to {LEAST_CONNECTOR} random characters or more: openssl rand -hex 32",
+        )
     role = "viewer" if given.read_only else "operator"
     return Token(name="connector", sha256=hashed(token), role=role) if token else None
 

@@ -130,7 +130,7 @@ async def webhooks(
         if test:
             told = [await engine.test(app.ports, test, by=by)]
         if show:
-            told = await engine.deliveries(app.ports, show)
+            told = await engine.deliveries(app.ports, show, limit=PAGE)
         found = await app.store.read(lambda tx: tx.subscriptions.all())
     desk.give({
         "webhooks": [_hook(one) for one in found], "signing_key": key, "deliveries": [_delivery(one) for one in told],

@@ -1,4 +1,4 @@
-"""Commands on rollouts: list, show, start, step, override, abort."""
+"""Commands on rollouts: list, show, start, step, accept, override, hold, thaw, abort."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def register(group: typer.Typer) -> None:
     command(group, "show", keys=f"agent {_ROLLOUT} settings history[]: seq at action reason sentence weight_before "
             "weight_after evidence")(show)  # fmt: skip
     for name, work in (("start", start), ("step", step), ("accept", accept), ("override", override),
-                       ("thaw", thaw), ("abort", abort)):  # fmt: skip
+                       ("hold", hold), ("thaw", thaw), ("abort", abort)):  # fmt: skip
         command(group, name, keys=_STEP)(work)  # pyright: ignore[reportArgumentType]
     plan.register(group)
 
@@ -202,6 +202,19 @@ async def accept(
 async def override(desk: Desk, agent: AgentName, by: By, why: Why = "") -> None:
     """Promote the challenger now, against whatever the evidence says; the record says "no guarantee"."""
     await _wished(desk, agent, "promote", by, why)
+
+
+async def hold(desk: Desk, agent: AgentName, by: By, why: Why = "") -> None:
+    """Take the challenger's share away until a person has looked: the rollout in progress is frozen."""
+    from surefoot.engine.inspect import agent_named
+    from surefoot.engine.rollback import hold as held
+
+    with desk.app() as app:
+        await agent_named(app.ports, agent)
+        rollout = await _active(app, agent)
+        await held(app.ports, rollout.id, by=by, reason=why)
+        row = await carried_out(app, rollout.id)
+    _give_step(desk, agent, rollout, row)
 
 
 async def thaw(desk: Desk, agent: AgentName, by: By, why: Why = "") -> None:

@@ -22,8 +22,9 @@ import uvicorn
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from surefoot.cli.connections import Bounds, Guard
-from surefoot.core.errors import Invalid, Unavailable
+from surefoot.core.errors import Invalid, SurefootError, Unavailable
 from surefoot.engine.notify import delivering
+from surefoot.engine.once import forget
 from surefoot.gateway.door import Door
 from surefoot.gateway.panel import Panel
 
@@ -90,6 +91,8 @@ class Serving:
             await around.enter_async_context(self._guard.watching())
             await around.enter_async_context(self._laying())
             if delivers:
+                with contextlib.suppress(SurefootError):  # a store that is busy now; the next request does it too
+                    await forget(self._house.ports)
                 await around.enter_async_context(delivering(self._house.ports))
             await self._server.serve(sockets=[self._post.listening])
         ended = self._caught[0] if self._caught else "stopped"

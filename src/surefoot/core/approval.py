@@ -9,7 +9,7 @@ pending, the same person counts once however they write their name, and anybody'
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal, get_args
@@ -91,6 +91,11 @@ def whose(name: str, people: Mapping[str, str]) -> str:
     return identity(people.get(identity(name), name))
 
 
+def among(by: str, names: Iterable[str], people: Mapping[str, str]) -> bool:
+    """Whether the person behind a name is behind one of the others: who proposed or asked does not decide."""
+    return whose(by, people) in {whose(name, people) for name in names}
+
+
 def _unseen(char: str) -> bool:
     return char in _UNSEEN or (unicodedata.category(char) in ("Cf", "Cc") and not char.isspace())
 
@@ -124,7 +129,7 @@ def decide(
     by = behind.get(identity(actor), actor).strip()
     if decision != "approved":
         return replace(approval, state=decision, decided_by=by, decided_at=now, feedback=feedback)
-    if whose(by, behind) in {whose(one.by, behind) for one in approval.consents}:
+    if among(by, (one.by for one in approval.consents), behind):
         return approval
     after = replace(approval, consents=(*approval.consents, Consent(by=by, at=now, feedback=feedback)))
     if len({whose(one.by, behind) for one in after.consents}) < approval.people_needed:
@@ -142,7 +147,7 @@ def _must_be_able(
         raise Invalid(f"{decision!r} decides nothing", hint=f"use one of {', '.join(get_args(Decision))}")
     if not identity(actor):
         raise Invalid(f"approval {approval.id} needs a person's name", hint="say who decides (--by NAME)")
-    if whose(actor, people) in {whose(name, people) for name in approval.proposers}:
+    if among(actor, approval.proposers, people):
         raise Forbidden(
             f"{actor} proposed {approval.agent} v{approval.version} and cannot decide on it",
             hint="another person has to look at it",

@@ -36,7 +36,8 @@ class Execution:
     `version` and `number` served, `rollout`, `arm`, `weight_percent` and `epoch` are the assignment that it counts for.
     `stood_in_for` names the version that was assigned and could not serve. `input` and `result` are JSON as it may be
     stored; `intact` is False where redaction took something out of the input, so that it cannot be sent again.
-    `owner` is the server that takes care of it until `held_until`.
+    `owner` is the server that takes care of it until `held_until`; what its process accepted has none, and nothing has
+    to be done about it before then.
     """
 
     id: str
@@ -102,7 +103,7 @@ def sent(one: Execution, owner: str, until: datetime, now: datetime) -> Executio
 
 def taken_over(one: Execution) -> Execution:
     """Give an execution that its process accepted and will report about by itself."""
-    return replace(one, accepted=True)
+    return _left_to_its_process(one)
 
 
 def ended(one: Execution, state: ExecutionState, now: datetime, *, result: object = None, error: str = "") -> Execution:
@@ -117,7 +118,7 @@ def reported(one: Execution, state: str, now: datetime, *, result: object = None
     word = next(name for name in get_args(ExecutionState) if name == state)
     if word in OVER:
         return ended(one, word, now, result=result, error=error)
-    return replace(_moved(one, word, now), accepted=True)
+    return _left_to_its_process(_moved(one, word, now))
 
 
 def overdue(one: Execution, now: datetime) -> bool:
@@ -132,6 +133,11 @@ def forsaken(one: Execution, now: datetime) -> ExecutionState | None:
     if one.state == "queued":
         return "queued" if one.intact else "lost"
     return None if one.accepted else "lost"
+
+
+def _left_to_its_process(one: Execution) -> Execution:
+    """Nobody has to renew a hold on it: whoever looks after its deadline ends it."""
+    return replace(one, accepted=True, owner="", held_until=one.deadline)
 
 
 def _moved(one: Execution, to: ExecutionState, now: datetime) -> Execution:

@@ -37,18 +37,18 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 def jsonl(rows: Iterable[Mapping[str, Any]], kind: ExportKind) -> str:
     """Give rows as lines of JSON, fields in their order."""
-    lines = (json.dumps({name: plain(row[name]) for name in COLUMNS[kind]}, ensure_ascii=False) for row in rows)
-    return "".join(f"{line}\n" for line in lines)
+    made = (json.dumps({name: plain(row[name]) for name in COLUMNS[kind]}, ensure_ascii=False) for row in rows)
+    return "".join(f"{line}\n" for line in made)
 
 
 def table_head(kind: ExportKind) -> str:
     """Give the first line of a table."""
-    return _lines([COLUMNS[kind]])
+    return lines([COLUMNS[kind]])
 
 
 def table(rows: Iterable[Mapping[str, Any]], kind: ExportKind) -> str:
     """Give rows as lines of a table (RFC 4180), with no cell that a spreadsheet would carry out."""
-    return _lines([cell(row[name]) for name in COLUMNS[kind]] for row in rows)
+    return lines([cell(row[name]) for name in COLUMNS[kind]] for row in rows)
 
 
 def cell(value: object) -> str:
@@ -70,7 +70,8 @@ def plain(value: object) -> object:
     return dict(value) if isinstance(value, Mapping) else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
 
 
-def _lines(rows: Iterable[Iterable[str]]) -> str:
+def lines(rows: Iterable[Iterable[str]]) -> str:
+    """Give rows of cells as lines of a table; whatever would begin another line stands in quotes."""
     return "".join(f"{','.join(_quoted(one) for one in row)}\r\n" for row in rows)
 
 

@@ -23,7 +23,8 @@ AT_ONCE = 4
 class Job:
     """One piece of work; `words` is the command, `result` its document, `owner` the process that does it.
 
-    `files` are texts that the command reads, by name; a word such as `{suite.yaml}` stands for the place of one.
+    `files` are texts that the command reads, by name; a word such as `{suite.yaml}` stands for the place of one. They
+    are dropped once it has ended.
     """
 
     id: str

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from functools import lru_cache
+from typing import Any, NamedTuple, cast
 
 from surefoot.core.span import SpanEvent, SpanKind, SpanStatus
 
@@ -88,9 +89,32 @@ _FINISHES = {"length": "length", "max_tokens": "length", "content_filter": "refu
 MOST_JSON_CHARS = 262_144
 
 
-def kind_of(attributes: Attributes) -> SpanKind:
+class Told(NamedTuple):
+    """Which of the names that a span is searched by it has at all, the surest first: most have few of the many."""
+
+    agent: tuple[str, ...]
+    session: tuple[str, ...]
+    actor: tuple[str, ...]
+    kinds: tuple[tuple[str, Mapping[str, SpanKind]], ...]
+
+
+_SEARCHED = frozenset((*AGENT, *SESSION, *ACTOR, *(name for name, _ in KINDS)))
+
+
+def told(attributes: Attributes) -> Told:
+    """Give which of the names that a span is searched by are among these attributes."""
+    return _told(_SEARCHED.intersection(attributes))
+
+
+@lru_cache(1_024)
+def _told(names: frozenset[str]) -> Told:
+    agent, session, actor = (tuple(one for one in many if one in names) for many in (AGENT, SESSION, ACTOR))
+    return Told(agent, session, actor, tuple(pair for pair in KINDS if pair[0] in names))
+
+
+def kind_of(attributes: Attributes, kinds: Iterable[tuple[str, Mapping[str, SpanKind]]] = KINDS) -> SpanKind:
     """Give what kind of step a span is, by the first dialect that says so."""
-    for name, words in KINDS:
+    for name, words in kinds:
         word = attributes.get(name)
         if word is not None:
             found = words.get(word) if isinstance(word, str) else None
@@ -124,11 +148,6 @@ def _number(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
-
-
-def agent_of(attributes: Attributes, of_resource: str) -> str:
-    """Give the agent a span belongs to: by its own words, else that of its resource."""
-    return first_text(attributes, AGENT) or of_resource
 
 
 def agent_of_resource(resource: Attributes) -> str:

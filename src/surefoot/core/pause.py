@@ -8,12 +8,12 @@ never a success. Whoever asked cannot decide, a pause is decided once, and a req
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal, get_args
 
-from surefoot.core.approval import FEEDBACK_CHARS, identity
+from surefoot.core.approval import FEEDBACK_CHARS, among, identity
 from surefoot.core.errors import Conflict, Forbidden, Invalid
 
 PauseDecision = Literal["approved", "rejected", "request_changes"]
@@ -59,18 +59,29 @@ def state_at(pause: Pause, now: datetime) -> PauseState:
     return "expired" if pause.state == "pending" and now >= pause.expires_at else pause.state
 
 
+def goes_on_at(paused_at: datetime, waits: Iterable[Pause], now: datetime) -> datetime | None:
+    """Give when the last wait of what has paused since then expired; None while one is open, or if none expired."""
+    states = [(one, state_at(one, now)) for one in waits]
+    if any(state == "pending" for _, state in states):
+        return None
+    ends = (one.expires_at for one, state in states if state == "expired" and one.expires_at > paused_at)
+    return max(ends, default=None)
+
+
 def decided(
     pause: Pause, decision: PauseDecision, *, by: str, now: datetime, feedback: str = "",
-    response: Mapping[str, object] | None = None,
+    response: Mapping[str, object] | None = None, people: Mapping[str, str] | None = None,
 ) -> Pause:  # fmt: skip
     """Give the decided pause. The same person may say the same again, which changes nothing.
 
+    `people` says which person is behind the name of a token, by identity; one person with several is one person.
     Invalid (no such decision, nobody's name, changes without saying which), Forbidden (one's own question), Conflict
     (decided otherwise, expired).
     """
-    _must_be_able(pause, decision, by, feedback)
+    behind = people or {}
+    _must_be_able(pause, decision, by, feedback, behind)
     if (state := state_at(pause, now)) != "pending":
-        if state == decision and identity(by) == identity(pause.decided_by) and feedback == pause.feedback:
+        if state == decision and among(by, [pause.decided_by], behind) and feedback == pause.feedback:
             return pause
         raise Conflict(f"the pause {pause.name!r} of {pause.agent} is {state}", hint="it is decided once")
     return replace(
@@ -78,12 +89,14 @@ def decided(
     )
 
 
-def _must_be_able(pause: Pause, decision: PauseDecision, by: str, feedback: str) -> None:
+def _must_be_able(
+    pause: Pause, decision: PauseDecision, by: str, feedback: str, people: Mapping[str, str]
+) -> None:  # fmt: skip
     if decision not in get_args(PauseDecision):
         raise Invalid(f"{decision!r} decides nothing", hint=f"use one of {', '.join(get_args(PauseDecision))}")
     if not identity(by):
         raise Invalid(f"the pause {pause.name!r} needs a person's name", hint="say who decides (--by NAME)")
-    if identity(by) == identity(pause.requested_by):
+    if among(by, [pause.requested_by], people):
         raise Forbidden(f"{by} asked for {pause.name!r} and cannot decide on it", hint="another person has to look")
     if len(feedback) > FEEDBACK_CHARS:
         raise Invalid(

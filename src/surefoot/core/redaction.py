@@ -4,7 +4,8 @@ One kind after the other is looked for, the surest signs first (PEM, JWT, keys),
 numbers, which are checked by their own arithmetic (Luhn, IBAN) before they are believed. Each find becomes
 `[kind:tag]`; the tag is a keyed hash, so that equal values stay equal and nobody without the key can guess them back.
 A placeholder is never touched again, and nothing that touches one is: redacting twice is redacting once. Each pattern
-reads a character a bounded number of times, so the time is linear in the text. Names and addresses are not caught.
+reads a character a bounded number of times, so the time is linear in the text. Names and postal
+addresses are not caught.
 """
 
 from __future__ import annotations
@@ -109,8 +110,7 @@ def _is_clear(text: str, numbered: Callable[[str], bool]) -> bool:
         return False
     if b":" in rest or b"=" in rest or not text.isascii():
         return not _names(text)
-    folded = text.lower()
-    return "bearer" not in folded and "basic" not in folded
+    return _SCHEME.search(text.lower()) is None
 
 
 def _has_digits(text: str) -> bool:
@@ -297,6 +297,7 @@ def _matches(*patterns: str) -> Callable[[str], bool]:
     return matches
 
 
+_SCHEME = re.compile("b(?:earer|asic)")
 _DIGITS = re.compile("[0-9][^0-9]{0,3}[0-9][^0-9]{0,3}[0-9][^0-9]{0,3}[0-9][^0-9]{0,3}[0-9][^0-9]{0,3}[0-9]")
 
 

@@ -5,7 +5,9 @@ again under the same key. What then happens is decided here, in this order: anot
 is a mistake; what was answered is answered again, word for word; what is being worked on is waited for; and where the
 process that worked on it died, what it left behind decides. The first write of a request marks its key as `changed`
 in its own transaction, so that an unmarked key of a dead process proves that nothing happened: the request is carried
-out now. A marked one is told as such, because nobody can say how far it came. Keys are forgotten after a day.
+out now. A marked one is told as such, because nobody can say how far it came. An answer that shows a secret, or what a
+model or a process said as it came, is not kept; that it was given is. What may go better in a moment frees its key,
+because a client that asks again must get through. Keys are forgotten after a day.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from surefoot.core.errors import Conflict, Invalid
 KEPT = timedelta(hours=24)
 LEASE = timedelta(seconds=30)
 LONGEST = 200
+AGAIN = frozenset({429, 502, 503, 504})
 KeyState = Literal["open", "done"]
 
 
@@ -28,7 +31,7 @@ class RequestKey:
     """One key of one caller: the digest of the request under it, and the answer once there is one.
 
     `owner` is the process that works on it, until `until` at least; `changed` says that it wrote something. An answer
-    that shows a secret is not kept, which `secret` says.
+    that shows a secret or somebody's text is not kept, which `secret` says; then of its headers only `location` is.
     """
 
     who: str
@@ -67,8 +70,10 @@ def due(known: RequestKey | None, request: str, *, now: datetime, alive: bool) -
         raise Invalid("this Idempotency-Key was sent with another request", hint="give each request a key of its own")
     if known.state == "done":
         if known.secret:
+            where = known.headers.get("location", "")
             raise Conflict(
-                "this was done; its answer showed a secret and was not kept", hint="look at what it made, or make anew"
+                "this was carried out; its answer is not kept, since it showed a secret or somebody's text",
+                hint=f"GET {where} shows what came of it" if where else "look at what it made, or ask under a new key",
             )
         return "replay"
     if alive and now < known.until:
@@ -82,5 +87,8 @@ def due(known: RequestKey | None, request: str, *, now: datetime, alive: bool) -
 
 
 def worth_keeping(status: int, *, changed: bool) -> bool:
-    """Whether an answer is kept: it did something, or it went well; a refusal that changed nothing frees its key."""
-    return changed or 200 <= status < 300
+    """Whether an answer is kept: it did something, or it went well; a refusal that changed nothing frees its key.
+
+    So does whatever says that asking again may help, also where it wrote down that it was asked in vain.
+    """
+    return status not in AGAIN and (changed or 200 <= status < 300)

@@ -15,7 +15,7 @@ from typing import Literal, get_args
 
 from surefoot.core.errors import Invalid
 
-RetainedKind = Literal["traces", "spans", "memory", "evals", "notices"]
+RetainedKind = Literal["traces", "spans", "memory", "evals", "notices", "pauses", "jobs"]
 RETAINED: tuple[RetainedKind, ...] = get_args(RetainedKind)
 MOST_DAYS = 36_600
 
@@ -25,7 +25,8 @@ class Retention:
     """How many days each kind is kept; None is for ever.
 
     `traces` go with their outcomes, failures and spans. `memory` is that of sessions and workflows, by its last write;
-    `evals` are ended runs that no person labelled; `notices` those that were delivered or given up.
+    `evals` are ended runs that no person labelled; `notices` those that were delivered or given up; `pauses` those
+    that were decided or expired; `jobs` those that ended. Keys of requests are not chosen: they go after a day.
     """
 
     traces_days: float | None = None
@@ -33,6 +34,8 @@ class Retention:
     memory_days: float | None = None
     evals_days: float | None = None
     notices_days: float | None = None
+    pauses_days: float | None = None
+    jobs_days: float | None = None
 
     def __post_init__(self) -> None:
         for kind in RETAINED:
@@ -44,7 +47,7 @@ class Retention:
         """How long a kind is kept."""
         days: Mapping[RetainedKind, float | None] = {
             "traces": self.traces_days, "spans": self.spans_days, "memory": self.memory_days,
-            "evals": self.evals_days, "notices": self.notices_days,
+            "evals": self.evals_days, "notices": self.notices_days, "pauses": self.pauses_days, "jobs": self.jobs_days,
         }  # fmt: skip
         return days[kind]
 

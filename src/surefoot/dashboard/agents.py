@@ -91,7 +91,7 @@ async def close_incident(asking: Asking, fields: dict[str, str]) -> str:
     """Close an incident in the visitor's name, with a note."""
     found = await asking.ports.store.read(lambda tx: tx.incidents.get(asking.part("incident")))
     asking.must_see(found.agent, f"incident {found.id!r}")
-    asking.visitor.must("operate", found.agent)
+    asking.visitor.must("decide", found.agent)
     await close(asking.ports, found.id, by=asking.visitor.name, note=fields.get("reason", "").strip())
     return "/?done=closed"
 

@@ -6,13 +6,12 @@ comes back with what stands now, saying so.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from surefoot.core.approval import Approval, Decision, identity, state_at
+from surefoot.core.approval import Approval, Decision, among, state_at
 from surefoot.core.dossier import Dossier
 from surefoot.core.errors import Conflict, Forbidden, Invalid
 from surefoot.core.policy import ChangeLevel, level_between
@@ -23,8 +22,8 @@ from surefoot.dashboard.links import Copies, copies
 from surefoot.dashboard.pages import Page, status_of
 from surefoot.engine.approve import approve
 from surefoot.engine.inspect import Request, request
-from surefoot.engine.issue import log_in
-from surefoot.engine.operate import reconcile
+from surefoot.engine.issue import log_in, people
+from surefoot.engine.operate import take_effect
 from surefoot.ports import Tx
 
 ROWS = 50
@@ -127,9 +126,7 @@ async def decide(asking: Asking, fields: dict[str, str]) -> str | Page:
     except (Conflict, Invalid, Forbidden) as error:
         return await _shown(asking, chosen, told=f"{_sentence(error.message)} {_sentence(error.hint)}",
                             status=status_of(error), said=said)  # fmt: skip
-    if after.state != "pending":
-        with contextlib.suppress(Conflict):  # an operator that is faster does the same
-            await reconcile(asking.ports, after.rollout)
+    await take_effect(asking.ports, after)
     return f"/approvals/{chosen}?done={'signed' if after.state == 'pending' else after.state}"
 
 
@@ -161,7 +158,7 @@ async def _reading(asking: Asking, chosen: str) -> Reading:
 
 
 def _read(tx: Tx, asking: Asking, found: Request) -> Reading:
-    asked, me = found.approval, identity(asking.visitor.name)
+    asked, me, known = found.approval, asking.visitor.name, people(tx, asking.ports)
     rollout = tx.rollouts.get(asked.rollout)
     numbers = (found.incumbent, asked.version)
     before, after = (tx.versions.genome(tx.versions.get(asked.agent, one).genome) for one in numbers)
@@ -174,8 +171,8 @@ def _read(tx: Tx, asking: Asking, found: Request) -> Reading:
         difference=difference(tx, asked.agent, before, after, base=found.incumbent, head=asked.version),
         most=max(0.05, dossier.challenger.high, dossier.incumbent.high) if dossier.challenger.labels else 1.0,
         slices_most=max([0.1, *(max(abs(one.low), abs(one.high)) for one in dossier.slices)]),
-        evidence=found.evidence, at=found.at, own=me in {identity(one) for one in asked.proposers},
-        signed_already=me in {identity(one.by) for one in asked.consents}, copies=tuple(_ways(asked)),
+        evidence=found.evidence, at=found.at, own=among(me, asked.proposers, known),
+        signed_already=among(me, (one.by for one in asked.consents), known), copies=tuple(_ways(asked)),
     )  # fmt: skip
 
 

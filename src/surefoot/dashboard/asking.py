@@ -57,9 +57,7 @@ class Asking:
     async def agent(self) -> Agent:
         """Give the agent of the path; NotFound as well for one that the visitor does not see."""
         name = self.part("agent")
-        if not self.visitor.sees(name):
-            raise NotFound(f"there is no agent {name!r}", hint="the list of agents has those you see")
-        return await agent_named(self.ports, name)
+        return await agent_named(self.ports, name, sees=self.visitor.sees)
 
     def must_see(self, agent: str, what: str) -> None:
         """Raise NotFound for a thing of an agent that the visitor does not see."""

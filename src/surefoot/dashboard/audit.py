@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 
 from surefoot.core.audit import Entry, Verification, verify
+from surefoot.core.errors import Forbidden
 from surefoot.core.event import event_of
 from surefoot.dashboard.asking import Asking
 from surefoot.dashboard.links import Copies, copies
@@ -14,6 +15,7 @@ from surefoot.ports import Tx
 from surefoot.ports.trends import AuditFilter
 
 ROWS = 100
+NAMED = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +68,9 @@ async def screen(asking: Asking) -> Page:
 
 
 async def chain(asking: Asking) -> Page:
-    """Walk the whole chain now."""
+    """Walk the whole chain now; Forbidden for a visitor held to some agents, since it is of all."""
+    if asking.visitor.token.agents:
+        raise Forbidden("this token is held to some agents, and the record is of all", hint="use one that is not")
     found = await asking.ports.store.read(lambda tx: verify(tx.audit.all()))
     ways = copies(("audit", "verify", "--head", f"{found.entries}:{found.head}"), "GET", "/api/v1/audit/verify")
     return Page(template="chain.html", model=Chain(found=found, copies=ways), title="Audit chain", place="audit")
@@ -79,13 +83,22 @@ def _audit(tx: Tx, asking: Asking, wanted: AuditFilter, before: int | None, entr
     line = _line(shown, agents) if shown is not None else None
     if line is not None and asking.visitor.token.agents and not line.agent:
         line = None
+    actors, actions = _names(tx, asking, wanted)
     return Audit(
-        lines=tuple(_line(one, agents) for one in rows[:ROWS]), wanted=wanted, actors=tuple(tx.trends.actors()),
-        actions=tuple(tx.trends.actions()), agents=tuple(agents), newest=before is None, last=tx.audit.last(),
+        lines=tuple(_line(one, agents) for one in rows[:ROWS]), wanted=wanted, actors=tuple(actors),
+        actions=tuple(actions), agents=tuple(agents), newest=before is None, last=tx.audit.last(),
         older=rows[ROWS - 1].seq if len(rows) > ROWS else None, shown=line,
         payload=json.dumps(line.entry.payload, indent=2, ensure_ascii=False, default=str) if line else "",
         copies=copies(("audit", "log"), "GET", "/api/v1/audit"),
     )  # fmt: skip
+
+
+def _names(tx: Tx, asking: Asking, wanted: AuditFilter) -> tuple[list[str], list[str]]:
+    """Whom and what one can filter by; a visitor held to some agents is offered what is about the one that is shown."""
+    if not asking.visitor.token.agents:
+        return tx.trends.actors(), tx.trends.actions()
+    rows = tx.trends.audit(AuditFilter(agent=wanted.agent), before=None, limit=NAMED)
+    return sorted({one.actor for one in rows}), sorted({one.action for one in rows})
 
 
 def _line(entry: Entry, agents: list[str]) -> Line:

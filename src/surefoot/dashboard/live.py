@@ -16,7 +16,7 @@ from surefoot.core.errors import SurefootError
 from surefoot.dashboard.asking import house_of, refused
 from surefoot.dashboard.house import House
 from surefoot.dashboard.pages import GUARDS
-from surefoot.dashboard.visitor import ANYONE, Visitor, visitor_of
+from surefoot.dashboard.visitor import ANYONE, Visitor, must_still_be_welcome, visitor_of
 from surefoot.ports.trends import Beat
 
 MOST_BEATS = 240
@@ -38,6 +38,10 @@ async def _told(house: House, visitor: Visitor) -> AsyncGenerator[bytes]:
     yield b"retry: 1000\n\n"
     told = 0
     async for beat in house.following.beats():
+        try:
+            await must_still_be_welcome(house, visitor)
+        except SurefootError:  # the browser asks for another stream, and is told why there is none
+            return
         yield b"event: quiet\ndata: {}\n\n" if beat is None else _message(beat, visitor)
         told += 1
         if told >= MOST_BEATS:

@@ -23,8 +23,7 @@ from surefoot.dashboard.pages import Page
 from surefoot.engine.accept import accept_guards
 from surefoot.engine.look import Look, look_at
 from surefoot.engine.operate import ENDED, reconcile
-from surefoot.engine.rollback import thaw, wish
-from surefoot.engine.weigh import weigh
+from surefoot.engine.rollback import hold, thaw, wish
 from surefoot.ports import Tx
 from surefoot.ports.trends import CurvePoint
 
@@ -165,23 +164,28 @@ async def steer(asking: Asking, fields: dict[str, str]) -> str:
 
 async def _done(asking: Asking, rollout: Rollout, deed: str, reason: str, fields: dict[str, str]) -> None:
     ports, by = asking.ports, asking.visitor.name
-    if fields.get("seen", "") not in ("", str(rollout.epoch)):
-        raise Conflict("the share has moved since you looked", hint="reload the page and look again")
+    epoch = _seen(fields)
     match deed:
         case "hold":
-            active = await ports.store.read(lambda tx: tx.rollouts.active(rollout.agent))
-            if active is None or active.id != rollout.id:
-                raise Conflict("this rollout is not in progress", hint="only that one has a share to take away")
-            await weigh(ports, rollout.agent, rollout.challenger, 0, by=by, reason=reason)
+            await hold(ports, rollout.id, by=by, reason=reason, epoch=epoch)
             return
         case "thaw":
-            await thaw(ports, rollout.id, by=by, reason=reason)
+            await thaw(ports, rollout.id, by=by, reason=reason, epoch=epoch)
         case "accept":
-            await accept_guards(ports, rollout.id, fields.get("names", "").split("\n"), by=by, why=reason)
+            names = fields.get("names", "").split("\n")
+            await accept_guards(ports, rollout.id, names, by=by, why=reason, epoch=epoch)
         case _:
-            await ports.store.write(lambda tx: wish(tx, ports, rollout.id, deed, by, reason))
+            await ports.store.write(lambda tx: wish(tx, ports, rollout.id, deed, by, reason, epoch=epoch))
     with contextlib.suppress(Conflict):  # an operator that is faster does the same
         await reconcile(ports, rollout.id)
+
+
+def _seen(fields: dict[str, str]) -> int:
+    """Give the epoch that the page showed; every form carries it."""
+    said = fields.get("seen", "")
+    if not said.isdecimal() or len(said) > 9:
+        raise Invalid("this does not say what you looked at", hint="reload the page and do it there")
+    return int(said)
 
 
 def _page(tx: Tx, asking: Asking) -> RolloutPage:
@@ -302,7 +306,7 @@ def _actions(look: Look, step: Step) -> list[Action]:
     if rollout.state in ("canary", "awaiting_approval") and rollout.weight_percent:
         found.append(_action(
             rollout, "hold", "Hold", "", f"v{rollout.challenger} gets no traffic until a person lets it go on.",
-            ("weight", agent, f"v{rollout.challenger}", "0", "--by", "NAME"),
+            ("rollout", "hold", agent, "--by", "NAME"),
         ))  # fmt: skip
     if rollout.state in ("draft", "shadow", "canary", "frozen", "awaiting_approval"):
         found.append(_action(rollout, "abort", "Abort", "bad", f"It ends; v{rollout.incumbent} serves everything.",

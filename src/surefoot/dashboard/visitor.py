@@ -87,6 +87,16 @@ async def visitor_of(request: Request, house: House) -> Visitor:
     raise Unauthenticated("this takes a token", hint="log in with the token that surefoot token create made")
 
 
+async def must_still_be_welcome(house: House, one: Visitor) -> None:
+    """Raise Unauthenticated once a visitor who came in would not come in again."""
+    if one.cookie:
+        await visitor(house.ports, house.admission, one.cookie)
+    elif one.known:
+        await house.admission.of(one.token.sha256.lower())
+    elif not await anybody_may_look(house):
+        raise Unauthenticated("this takes a token", hint="log in with the token that surefoot token create made")
+
+
 async def anybody_may_look(house: House) -> bool:
     """Whether there is no token at all, so that this machine may look without one."""
     return house.open_to_look and await house.admission.empty()

@@ -109,12 +109,15 @@ class Admission:
         )
         return cls(ports, settled, rates=Rates(token=per_token, address=per_address))
 
-    async def admit(self, presented: str, *, address: str = "") -> Token:
-        """Give whose token this is; Unauthenticated for nobody we know, TooMany for who asks too often."""
+    async def admit(self, presented: str, *, address: str = "", beside: tuple[Token, ...] = ()) -> Token:
+        """Give whose token this is; Unauthenticated for nobody we know, TooMany for who asks too often.
+
+        `beside` are tokens that are good at this door only.
+        """
         now, place = self._steady(), neighbourhood(address)
         await self._fresh(now)
         try:
-            token = recognised(self._known, presented)
+            token = recognised((*beside, *self._known), presented)
             if not token.holds(self._ports.clock()):
                 raise Unauthenticated("the token has expired", hint="surefoot token create NAME makes another")
         except Unauthenticated:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -28,12 +29,14 @@ from surefoot.core.execution import (
 from surefoot.core.process import fallen
 from surefoot.engine.execute import Handling, Request, elsewhere, opened
 from surefoot.engine.oversee import execution
+from surefoot.engine.pause import expire
 from surefoot.engine.pulse import pulse
 from surefoot.engine.settle import settle, veiled
 from surefoot.ports import Ports, Tx
 from surefoot.ports.node import Broken, Node, NotSent, Said
 from surefoot.ports.recorder import Full
 
+_log = logging.getLogger("surefoot.executions")
 TRIES = 3
 HOLD = timedelta(seconds=10)
 LOOK_EVERY_S = 0.5
@@ -50,6 +53,8 @@ class Terms:
     longest: timedelta = timedelta(days=1)
     at_once: int = 64
     most_waiting: int = 1_000
+    most_open: int = 4_000
+    most_open_of_agent: int = 2_000
     drain_s: float = 5.0
 
 
@@ -74,7 +79,7 @@ class Dispatching:
         self._lanes = asyncio.Semaphore(self.terms.at_once)
         self._waiting_callers = 0
         self._leaving = False
-        self.streams = 0
+        self.stuck = 0
 
     # Asked for --------------------------------------------------------------------------------------------------------
 
@@ -96,13 +101,14 @@ class Dispatching:
             self._waiting_callers -= 1
 
     async def _awaited(self, one: Execution, asked: Request) -> tuple[Execution, object]:
-        flight = self._flights[one.id] = _Flight()
+        flight, until = _Flight(), one.deadline
+        self._flights[one.id] = flight
         flight.task = asyncio.get_running_loop().create_task(self._sent(one, asked))
         try:
             await asyncio.wait([flight.task])
             called_off = flight.task.cancelled()
             one = await execution(self.ports, one.id) if called_off else flight.task.result()
-            return await self._heard(one, flight), flight.result
+            return await self._heard(one, flight, until), flight.result
         except asyncio.CancelledError:
             flight.task.cancel()
             await asyncio.shield(self._left(one))
@@ -152,7 +158,8 @@ class Dispatching:
     ) -> Execution:  # fmt: skip
         return await opened(ports or self.ports, asked, Handling(
             deadline=min(deadline or self.terms.deadline, self.terms.longest), owner=self.owner, held=HOLD,
-            asynchronous=asynchronous, most_waiting=self.terms.most_waiting,
+            asynchronous=asynchronous, most_waiting=self.terms.most_waiting, most_open=self.terms.most_open,
+            most_open_of_agent=self.terms.most_open_of_agent,
         ))  # fmt: skip
 
     def _later(self, one: Execution, asked: Request) -> None:
@@ -240,8 +247,9 @@ class Dispatching:
 
         def work(tx: Tx) -> Execution:
             found = tx.executions.get(one.id)
-            if found.over:
-                return found
+            waited = found.paused_at is not None or found.deadline > one.deadline
+            if found.over or (state == "timeout" and waited):
+                return found  # whoever looks after it ends it at the deadline that it has now
             after = ended(found, state, self.ports.clock(), result=kept, error=error)
             return settle(tx, self.ports, replace(after, redacted=kept != result))
 
@@ -249,11 +257,16 @@ class Dispatching:
             flight.result = result
         return await self.ports.store.write(work)
 
-    async def _heard(self, one: Execution, flight: _Flight) -> Execution:
-        """Wait for the end of an execution that its process reports, here or at another server."""
+    async def _heard(self, one: Execution, flight: _Flight, until: datetime) -> Execution:
+        """Wait for the end of an execution that its process reports, here or at another server.
+
+        Of one that waits for a person the caller hears at its first deadline that it is open, and the lane is free.
+        """
         while not one.over:
             if overdue(one, self.ports.clock()):
                 return await self._over(one, "timeout", error=_late(one))
+            if until <= self.ports.clock():
+                return one
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_EVERY_S):
                     await flight.over.wait()
@@ -289,27 +302,41 @@ class Dispatching:
         await pulse(self.ports, self.node)
 
     async def look_after(self) -> None:
-        """Renew our holds, end what is overdue or lost, take over what was never sent, drop what was cancelled."""
+        """Renew our holds, wake whose pause expired, end what is overdue or lost, take over what was never sent.
+
+        What was cancelled is dropped.
+        """
         now = self.ports.clock()
         mine = set(self._flights)
-        found = await self.ports.store.read(lambda tx: tx.executions.unfinished())
-        open_ones = {one.id for one in found}
-        if mine & open_ones:
+        found, open_ones = await self.ports.store.read(
+            lambda tx: (tx.executions.due(now, limit=self.terms.most_open), tx.executions.open_among(mine))
+        )
+        if open_ones:
             await self.ports.store.write(lambda tx: tx.executions.hold(self.owner, now + HOLD))
         self.dropped(mine - open_ones)
+        await expire(self.ports, found)
         for one in found:
             if one.id not in mine and not self._leaving:
-                await self._orphan(one, now)
+                await self._one_orphan(one, now)
+
+    async def _one_orphan(self, one: Execution, now: datetime) -> None:
+        """See to one; where that fails, it is counted, the others are seen to, and this one again next time."""
+        try:
+            await self._orphan(one, now)
+        except Conflict:  # somebody else saw to it
+            pass
+        except SurefootError as problem:
+            self.stuck += 1
+            _log.warning("execution %s cannot be ended: %s", one.id, problem.message)
 
     async def _orphan(self, one: Execution, now: datetime) -> None:
         becomes = forsaken(one, now)
-        with contextlib.suppress(Conflict):
-            if overdue(one, now):
-                await self._over(one, "timeout", error=_late(one))
-            elif becomes == "queued":
-                self._later(one, _asked_again(one))
-            elif becomes is not None:
-                await self._over(one, becomes, error=_lost(one))
+        if overdue(one, now):
+            await self._over(one, "timeout", error=_late(one))
+        elif becomes == "queued":
+            self._later(one, _asked_again(one))
+        elif becomes is not None:
+            await self._over(one, becomes, error=_lost(one))
 
     async def aclose(self) -> None:
         """End what is under way here, and close all connections."""

@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from uuid import UUID
 
 from surefoot.core.errors import Conflict, NotFound, SurefootError
 from surefoot.core.rollout.standing import rollout_named
@@ -121,10 +122,13 @@ def _entered(tx: Tx, agent: str, told: Sequence[Told]) -> Entered:
 
 def _recorded(tx: Tx, agent: str, one: Told) -> bool:
     """Record one request; false when it is known already."""
-    if (there := _known(tx, one.id)) is not None:
+    names = _spellings(one.id)
+    for there in filter(None, (_known(tx, name) for name in names)):
         if there != agent:
             raise Conflict(f"the trace {one.id!r} is of another agent", hint="give each trace an id of its own")
         return False
+    if tx.executions.some(names):
+        raise Conflict(f"{one.id!r} is an execution, whose end its router records", hint="give the trace another id")
     trace = _assigned(tx, Trace(
         id=one.id, agent=agent, version=one.version, unit=one.unit, input=one.input, output=one.output,
         finish=one.finish, at=one.at, source=one.source, slices=one.slices, latency_s=one.latency_s,
@@ -136,6 +140,12 @@ def _recorded(tx: Tx, agent: str, one: Told) -> bool:
         feedback = f"the call ended by {one.finish}" + (f": {one.error}" if one.error else "")
         tx.outcomes.add(Outcome(trace_id=one.id, verdict="failure", at=one.at, source="sdk", feedback=feedback))
     return True
+
+
+def _spellings(trace_id: str) -> list[str]:
+    """All spellings under which 128 bits may be kept, since spans are kept under the bits; others are themselves."""
+    bits = trace_id.replace("-", "").lower()
+    return list(dict.fromkeys((trace_id, bits, str(UUID(bits))))) if _HEX.fullmatch(bits) else [trace_id]
 
 
 def _known(tx: Tx, trace_id: str) -> str | None:

@@ -29,6 +29,8 @@ REMAINS = (
     "cases from files and suites of evals are the operator's own; texts that quote a request were overwritten in them",
     "the record keeps its entries, whose chain must hold; it quotes no requests, but names who decided",
     "names of the person inside other people's requests are not found by this",
+    "answers under 80 characters are not looked for elsewhere, nor texts of JSON that somebody spelt in another way",
+    "steps that another agent recorded in the trace of a request stay, unless they name the person as actor",
 )
 
 
@@ -121,6 +123,7 @@ def _lever(tx: Tx, quoted: Quoted, now: datetime) -> str:
 
 def _finished(tx: Tx, ports: Ports, persons: Sequence[str], gone: Gone, *, made: str, by: str, now: datetime) -> None:
     gone.merge(tx.erasing.erase_rest(persons, new_id=ports.new_id))
+    tx.request_keys.blank()  # all of them: an answer does not say whose text it holds, and none is kept beyond a day
     tx.audit.append(
         at=now, actor=by.strip(), action="erased", subject=f"erasure/{made}", payload={"counts": dict(gone.counts)}
     )  # fmt: skip

@@ -70,7 +70,8 @@ def split(target: str) -> tuple[str, str]:
 class Handling:
     """How a server takes care of an execution: for how long at most, under which name, and until when it is believed.
 
-    `asynchronous` ones wait for their turn, of which there may be `most_waiting`; for the others a caller waits.
+    `asynchronous` ones wait for their turn, of which there may be `most_waiting`; for the others a caller waits. There
+    may be `most_open` that are not over, `most_open_of_agent` of one agent.
     """
 
     deadline: timedelta
@@ -78,6 +79,8 @@ class Handling:
     held: timedelta
     asynchronous: bool
     most_waiting: int
+    most_open: int
+    most_open_of_agent: int
 
 
 async def opened(ports: Ports, asked: Request, handling: Handling) -> Execution:
@@ -100,6 +103,7 @@ async def opened(ports: Ports, asked: Request, handling: Handling) -> Execution:
     def work(tx: Tx) -> Execution | NobodyThere:
         if handling.asynchronous and tx.executions.waiting() >= handling.most_waiting:
             raise Full(f"{handling.most_waiting} executions wait to be sent", hint="try again in a moment")
+        _room(tx, agent, handling)
         found = _seat(tx, ports, seat, trace, reasoner)
         if isinstance(found, NobodyThere):
             return found  # and not raised: the failure that it is has to be kept
@@ -111,6 +115,15 @@ async def opened(ports: Ports, asked: Request, handling: Handling) -> Execution:
     if isinstance(done, NobodyThere):
         raise done
     return done
+
+
+def _room(tx: Tx, agent: str, handling: Handling) -> None:
+    """Raise Full where too many are open: whoever answers that it will report, and never does, fills nothing up."""
+    every, mine = tx.executions.open(agent)
+    if mine >= handling.most_open_of_agent:
+        raise Full(f"{mine} executions of {agent} are open", hint="let its processes report, or cancel some")
+    if every >= handling.most_open:
+        raise Full(f"{every} executions are open", hint="try again in a moment")
 
 
 def _first(found: Seated, trace: Trace, named: Request, kept: object, handling: Handling) -> Execution:

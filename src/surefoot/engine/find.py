@@ -46,15 +46,19 @@ async def traces(ports: Ports, sought: Sought, *, after: Spot | None = None, lim
     return Page(found=tuple(rows), next=end)
 
 
-async def whole_trace(ports: Ports, trace_id: str) -> WholeTrace:
-    """Give one request; NotFound if nobody recorded it, or it was deleted."""
+async def whole_trace(ports: Ports, trace_id: str, *, sees: Callable[[str], bool] = lambda _: True) -> WholeTrace:
+    """Give one request, with those of its steps that the caller sees: several agents may have had a part in it.
+
+    NotFound if nobody recorded it, it was deleted, or it is of an agent that the caller does not see.
+    """
 
     def work(tx: Tx) -> WholeTrace | None:
         found = tx.finding.trace(trace_id)
-        if found is None:
+        if found is None or not sees(found.trace.agent):
             return None
         # Instrumented code writes the same 128 bits without the dashes.
-        spans = tx.spans.of_trace(trace_id.replace("-", ""), limit=MOST_SPANS)
+        every = tx.spans.of_trace(trace_id.replace("-", ""), limit=MOST_SPANS)
+        spans = [span for span in every if span.agent == found.trace.agent or sees(span.agent)]
         return WholeTrace(found=found, outcomes=tuple(tx.outcomes.of(trace_id)), spans=tree(spans))
 
     found = await ports.store.read(work)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import get_close_matches
@@ -79,13 +79,15 @@ class Request:
     at: datetime | None = None
 
 
-async def agent_named(ports: Ports, name: str) -> Agent:
-    """Give an agent; NotFound suggests the nearest name."""
-    agents = {agent.name: agent for agent in await ports.store.read(lambda tx: tx.agents.all())}
+async def agent_named(ports: Ports, name: str, *, sees: Callable[[str], bool] = lambda _: True) -> Agent:
+    """Give an agent; NotFound suggests the nearest name of those that the asker `sees`, and tells of no other."""
+    found = await ports.store.read(lambda tx: tx.agents.all())
+    agents = {agent.name: agent for agent in found if sees(agent.name)}
     if name in agents:
         return agents[name]
     near = get_close_matches(name.lower(), agents, n=1, cutoff=0.5)
-    known = f"agents: {', '.join(agents)}" if agents else "there is none yet: surefoot init NAME creates one"
+    none = "none is yours to see" if found else "there is none yet: surefoot init NAME creates one"
+    known = f"agents: {', '.join(agents)}" if agents else none
     raise NotFound(f"there is no agent {name!r}", hint=f"did you mean {near[0]!r}? {known}" if near else known)
 
 
@@ -200,14 +202,21 @@ async def miscounted(ports: Ports) -> list[str]:
     return await ports.store.read(work)
 
 
-async def requests(ports: Ports, name: str | None = None, *, all_of_them: bool = False) -> list[Request]:
-    """Give the requests that wait for a person, or all there ever were, with what they are about."""
+async def requests(
+    ports: Ports, name: str | None = None, *, all_of_them: bool = False, limit: int | None = None, after: str = "",
+    agents: Collection[str] = (),
+) -> list[Request]:  # fmt: skip
+    """Give the requests that wait for a person, or all there ever were, with what they are about.
+
+    At most `limit`, behind the request `after`, of one agent or of these (none named is all).
+    """
     now = ports.clock()
 
     def work(tx: Tx) -> list[Request]:
         if name is not None:
             tx.agents.get(name)
-        kept = [one for one in tx.approvals.all(name) if all_of_them or state_at(one, now) == "pending"]
+        kept = tx.approvals.listed(limit=limit, after=after, agents=agents if name is None else [name],
+                                   waiting=None if all_of_them else now)  # fmt: skip
         return [_request(tx, one, now) for one in kept]
 
     return await ports.store.read(work)

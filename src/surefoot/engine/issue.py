@@ -67,13 +67,15 @@ async def first_admin(ports: Ports) -> Made | None:
 
 
 async def revoke(ports: Ports, which: str, *, by: str, giver: Token | None = None) -> Issued:
-    """End a token, named by its id or its name; Conflict when it was ended before."""
+    """End a token, named by its id or its name; Conflict when it was ended before, or is the giver's own."""
     now = ports.clock()
 
     def work(tx: Tx) -> Issued:
         found = _named(tx, which, giver)
         if found.revoked_at is not None:
             raise Conflict(f"the token {found.name} was revoked already", hint="nothing to do")
+        if giver is not None and giver.id == found.id:
+            raise Conflict("this is the token that you came with", hint="revoke it with another one, or on the server")
         ended = tx.tokens.swap(replace(found, revoked_at=now, revoked_by=by))
         tx.audit.append(at=now, actor=by, action="token-revoked", subject=found.name, payload={"token": found.id})
         return ended

@@ -4,14 +4,19 @@ A notice is written in the transaction of what it tells: there is no request tha
 died between the two, and no notice about what was rolled back. Delivery happens outside of any transaction, by every
 worker, by `surefoot notify` and by the server; each notice is taken, tried and settled by compare-and-set, so two of
 them do not tell it twice unless one was killed in between.
+
+Each channel is delivered to by itself, one notice after another: whoever is slow delays nobody but themselves. People's
+channels (terminal, e-mail, the webhook of the settings) go first and wait for no subscriber; of the others a few are
+tried at a time, each for a short turn, so that the next one's comes soon.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Collection, Mapping
 from dataclasses import dataclass
+from typing import Literal, TypeVar
 
 from surefoot.core.errors import Conflict, Invalid, SurefootError, Unavailable
 from surefoot.core.execution import CHANNEL as OF_EXECUTION
@@ -21,8 +26,10 @@ from surefoot.engine.settle import tell
 from surefoot.engine.subscribe import spread
 from surefoot.ports import Ports, Tx
 
-AT_ONCE = 100
-EVERY_S = 2.0
+AT_ONCE, LANES = 100, 8
+EVERY_S, TURN_S = 2.0, 5.0
+Whose = Literal["people", "programs"]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,22 +56,53 @@ def announce(
 
 
 async def deliver(ports: Ports, *, limit: int = AT_ONCE) -> Round:
-    """Try every notice whose time has come, oldest first, and give what became of each."""
+    """Try the notices whose time has come, oldest first in each channel, and give what became of each.
+
+    A channel whose turn lasted for `TURN_S` seconds, and whatever is above `limit`, waits for the next round.
+    """
     await spread(ports)
-    done: list[Notice] = []
-    while len(done) < limit and (notice := await _take(ports)) is not None:
-        done.append(await _tried(ports, notice))
-    return Round(notices=tuple(done))
+    people, programs = await _all(_round(ports, "people", limit), _round(ports, "programs", limit))
+    return Round(notices=(*people, *programs))
 
 
-async def _take(ports: Ports) -> Notice | None:
-    """Take the next notice that is due; those that nobody can try any more die on the way."""
+async def _round(ports: Ports, whose: Whose, limit: int) -> list[Notice]:
+    """One turn for each channel of these, a few of them at a time."""
+    now, done, lanes = ports.clock(), list[Notice](), asyncio.Semaphore(LANES)
+    due = await ports.store.read(lambda tx: tx.notices.channels(now))
+
+    async def lane(channel: str) -> None:
+        async with lanes:
+            until = asyncio.get_running_loop().time() + TURN_S
+            while len(done) < limit and (notice := await _take(ports, channel)) is not None:
+                done.append(await _tried(ports, notice))
+                if asyncio.get_running_loop().time() >= until:
+                    return
+
+    await _all(*(lane(channel) for channel in due if _whose(channel) == whose))
+    return done
+
+
+async def _all(*parts: Awaitable[T]) -> list[T]:
+    """Wait for all of them, and raise the first error only then: what one could not do ends none of the others."""
+    ended = await asyncio.gather(*parts, return_exceptions=True)
+    for one in ended:
+        if isinstance(one, BaseException):
+            raise one
+    return [one for one in ended if not isinstance(one, BaseException)]
+
+
+def _whose(channel: str) -> Whose:
+    return "programs" if subscribed(channel) or channel.startswith(OF_EXECUTION) else "people"
+
+
+async def _take(ports: Ports, channel: str) -> Notice | None:
+    """Take the channel's next notice that is due; those that nobody can try any more die on the way."""
     now = ports.clock()
-    if await ports.store.read(lambda tx: tx.notices.due(now)) is None:
+    if await ports.store.read(lambda tx: tx.notices.due(now, channel)) is None:
         return None
 
     def work(tx: Tx) -> Notice | None:
-        while (found := tx.notices.due(now)) is not None:
+        while (found := tx.notices.due(now, channel)) is not None:
             mine = tx.notices.swap(taken(found, now))
             if mine.state == "waiting":
                 return mine
@@ -131,26 +169,35 @@ async def redrive(ports: Ports, notice_id: str, *, by: str) -> Notice:
     return await ports.store.write(work)
 
 
-async def listed(ports: Ports, *, all_of_them: bool = False) -> list[Notice]:
-    """Give the notices that did not arrive yet: those that wait and the dead letters; or all there ever were."""
-    found = await ports.store.read(lambda tx: tx.notices.all())
-    return [one for one in found if all_of_them or one.state != "delivered"]
+async def listed(
+    ports: Ports, *, all_of_them: bool = False, limit: int | None = None, after: str = "", agents: Collection[str] = ()
+) -> list[Notice]:  # fmt: skip
+    """Give the notices that did not arrive yet: those that wait and the dead letters; or all there ever were.
+
+    At most `limit`, behind the notice `after`, of these agents (none named is all).
+    """
+    return await ports.store.read(
+        lambda tx: tx.notices.listed(limit=limit, after=after, agents=agents, delivered=all_of_them)
+    )
 
 
 @contextlib.asynccontextmanager
 async def delivering(ports: Ports, *, every_s: float = EVERY_S) -> AsyncGenerator[None]:
     """Deliver what is due, again and again, for as long as the block lasts."""
 
-    async def turns() -> None:
+    async def turns(whose: Whose) -> None:
         while True:
             with contextlib.suppress(SurefootError):  # a store that is busy now is not in a moment
-                await deliver(ports)
+                if whose == "programs":
+                    await spread(ports)
+                await _round(ports, whose, AT_ONCE)
             await asyncio.sleep(every_s)
 
-    task = asyncio.create_task(turns())
+    tasks = [asyncio.create_task(turns("people")), asyncio.create_task(turns("programs"))]
     try:
         yield
     finally:
-        task.cancel()
+        for task in tasks:
+            task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await task
+            await _all(*tasks)

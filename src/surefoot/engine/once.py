@@ -11,6 +11,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import replace
 
+from surefoot.core.errors import Conflict
 from surefoot.core.request_key import KEPT, LEASE, RequestKey, due, usable, worth_keeping
 from surefoot.ports import Ports, Tx
 
@@ -39,14 +40,18 @@ def works(owner: str) -> bool:
 async def take(ports: Ports, who: str, key: str, request: str) -> tuple[bool, RequestKey]:
     """Take a key for a request; gives whether to carry it out, and the key (with the old answer if not).
 
-    Invalid, Busy and Conflict as in `core.request_key.due`.
+    Invalid, Busy and Conflict as in `core.request_key.due`. Who is still at work is asked before the transaction, which
+    holds the lock; whoever took the key since is believed to be.
     """
     now, owner = ports.clock(), this_process()
     usable(key)
 
+    before = await ports.store.read(lambda tx: tx.request_keys.get(who, key))
+    dead = {before.owner} if before is not None and not works(before.owner) else set[str]()
+
     def work(tx: Tx) -> tuple[bool, RequestKey]:
         known = tx.request_keys.get(who, key)
-        if due(known, request, now=now, alive=known is not None and works(known.owner)) == "replay":
+        if due(known, request, now=now, alive=known is not None and known.owner not in dead) == "replay":
             assert known is not None
             return False, known
         tx.request_keys.forget(now - KEPT)
@@ -58,10 +63,29 @@ async def take(ports: Ports, who: str, key: str, request: str) -> tuple[bool, Re
 
 
 def changing(tx: Tx, mine: RequestKey) -> None:
-    """Mark a key: from this transaction on its request has changed something."""
+    """Mark a key: from this transaction on its request has changed something.
+
+    Conflict, and with it nothing is written, where the request slept past its lease and another one has the key now.
+    """
     known = tx.request_keys.get(mine.who, mine.key)
-    if known is not None and not known.changed:
+    if known is None or not _held(known, mine):
+        raise Conflict(
+            "this request took too long, and another one with its Idempotency-Key took over",
+            hint="send it again under the same key: it tells what became of it",
+        )
+    if not known.changed:
         tx.request_keys.put(replace(known, changed=True))
+
+
+def _held(known: RequestKey, mine: RequestKey) -> bool:
+    """Whether a key is still that of the request which took it."""
+    return (known.owner, known.at) == (mine.owner, mine.at)
+
+
+async def forget(ports: Ports) -> None:
+    """Delete the keys that are older than a day."""
+    before = ports.clock() - KEPT
+    await ports.store.write(lambda tx: tx.request_keys.forget(before))
 
 
 async def renew(ports: Ports, mine: RequestKey) -> None:
@@ -70,7 +94,7 @@ async def renew(ports: Ports, mine: RequestKey) -> None:
 
     def work(tx: Tx) -> None:
         known = tx.request_keys.get(mine.who, mine.key)
-        if known is not None and known.state == "open":
+        if known is not None and known.state == "open" and _held(known, mine):
             tx.request_keys.put(replace(known, until=until))
 
     await ports.store.write(work)
@@ -83,13 +107,14 @@ async def settle(
 
     def work(tx: Tx) -> None:
         known = tx.request_keys.get(mine.who, mine.key)
-        if known is None or (known.owner, known.at) != (mine.owner, mine.at):
+        if known is None or not _held(known, mine):
             return
         if not worth_keeping(status, changed=known.changed):
             tx.request_keys.drop(mine.who, mine.key)
             return
-        kept = replace(known, state="done", status=status, secret=secret, headers={} if secret else dict(headers),
-                       body="" if secret else body)  # fmt: skip
-        tx.request_keys.put(kept)
+        shown = {name: value for name, value in headers.items() if not secret or name == "location"}
+        tx.request_keys.put(replace(
+            known, state="done", status=status, secret=secret, headers=shown, body="" if secret else body
+        ))  # fmt: skip
 
     await ports.store.write(work)

@@ -7,6 +7,7 @@ zombie of a killed one, exactly one wins; the other gets a Conflict and looks ag
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -32,6 +33,13 @@ from surefoot.ports import Ports, Tx
 
 ENDED = frozenset({"promoted", "closed", "rolled_back", "inconclusive", "aborted"})
 ALARMS_BEFORE_END = 3  # one for each reason to call a person, and the end
+
+
+async def take_effect(ports: Ports, decided: Approval) -> None:
+    """Let a decision take effect now, unless more people have to say yes; an operator that is faster does the same."""
+    if decided.state != "pending":
+        with contextlib.suppress(Conflict):
+            await reconcile(ports, decided.rollout)
 
 
 async def start_rollout(

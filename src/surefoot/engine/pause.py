@@ -1,23 +1,27 @@
 """Pause: a program asks for a person, a person decides, and the program hears it.
 
 A wait is a row, so neither the end of the program nor that of the server ends it. It is announced in the transaction
-that writes it, and so is the decision, with its feedback. What has expired is never decided any more.
+that writes it, and so is the decision, with its feedback. What has expired is never decided any more, and the time of
+an execution that waited for it runs again from then on: nobody's silence stops it for ever (S1-47).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import cast
 
 from surefoot.core.errors import Conflict, NotFound
-from surefoot.core.execution import ExecutionState, reported
+from surefoot.core.execution import Execution, reported
 from surefoot.core.notice import NoticeKind
-from surefoot.core.pause import DEFAULT_HOURS, Pause, PauseDecision, asked, decided, state_at
+from surefoot.core.pause import DEFAULT_HOURS, Pause, PauseDecision, asked, decided, goes_on_at, state_at
+from surefoot.engine.issue import people
 from surefoot.engine.notify import announce
 from surefoot.engine.serve import storable
+from surefoot.engine.settle import veiled
 from surefoot.ports import Ports, Tx
 
 LOOK_EVERY_S = 0.25
@@ -28,21 +32,26 @@ async def pause(
     ports: Ports, agent: str, name: str, *, by: str, hours: float = DEFAULT_HOURS, reason: str = "", url: str = "",
     execution: str = "",
 ) -> Pause:  # fmt: skip
-    """Give the wait of this name, which begins now unless it is there already; its state is that of now."""
+    """Give the wait of this name, which begins now unless it is there already; its state is that of now.
+
+    `execution` is what waits, which stands still meanwhile. An id that no execution has is kept as the program's own
+    (that of a call it answers itself); NotFound for the execution of another agent.
+    """
     now = ports.clock()
-    new = asked(agent, name, by=by, now=now, hours=hours, reason=ports.redact(storable(reason)), url=storable(url),
-                execution=execution)  # fmt: skip
+    new = asked(agent, name, by=by, now=now, hours=hours, reason=ports.redact(storable(reason)),
+                url=ports.redact_note(storable(url)), execution=execution)  # fmt: skip
 
     def work(tx: Tx) -> Pause:
+        waits = _execution(tx, agent, execution)
         if not tx.pauses.add(new):
             return tx.pauses.find(agent, name) or new
         _announce(tx, ports, new, "pause_requested", f"{agent} waits for a person: {new.reason or new.name}")
         tx.audit.append(at=now, actor=by, action="pause-requested", subject=f"{agent}/{name}",
                         payload={"expires_at": new.expires_at.isoformat(), "execution": execution})  # fmt: skip
-        _told(tx, execution, "waiting", now)
+        _stands(tx, waits, now)
         return new
 
-    there = await ports.store.read(lambda tx: tx.pauses.find(agent, name))
+    there = await ports.store.read(lambda tx: _known(tx, agent, name, execution))
     return seen(there or await ports.store.write(work), ports)
 
 
@@ -51,11 +60,12 @@ async def decide_pause(
     response: Mapping[str, object] | None = None, door: str = "api",
 ) -> Pause:  # fmt: skip
     """Write a person's decision down; what is wrong with it is raised as `core.pause.decided` says."""
-    now = ports.clock()
+    now, feedback = ports.clock(), ports.redact_note(storable(feedback))
+    kept = cast("dict[str, object]", veiled(replace(ports, redact=ports.redact_note), dict(response or {})))
 
     def work(tx: Tx) -> Pause:
         before = _there(tx, agent, name)
-        after = decided(before, decision, by=by, now=now, feedback=storable(feedback), response=response)
+        after = decided(before, decision, by=by, now=now, feedback=feedback, response=kept, people=people(tx, ports))
         if after is before:
             return before
         after = tx.pauses.swap(after)
@@ -63,7 +73,8 @@ async def decide_pause(
         _announce(tx, ports, after, "pause_decided", words)
         tx.audit.append(at=now, actor=by, action=f"pause-{decision}", subject=f"{agent}/{name}",
                         payload={"feedback": after.feedback, "door": door})  # fmt: skip
-        _told(tx, after.execution, "running", now)
+        if not any(state_at(one, now) == "pending" for one in _waits(tx, agent, after.execution)):
+            _goes_on(tx, after.execution, now, agent)
         return after
 
     return await ports.store.write(work)
@@ -89,16 +100,47 @@ async def awaited(
 
 async def pause_of_execution(ports: Ports, execution: str) -> Pause:
     """Give the last wait of an execution as it stands now; NotFound when it has none."""
-    found = await ports.store.read(lambda tx: tx.pauses.of_execution(execution))
-    if found is None:
+    found = await ports.store.read(lambda tx: _waits(tx, tx.executions.get(execution).agent, execution))
+    if not found:
         raise NotFound(f"the execution {execution!r} waits for nobody", hint="request-approval begins a wait")
-    return seen(found, ports)
+    return seen(found[-1], ports)
 
 
-async def pauses(ports: Ports, agent: str | None = None, *, waiting_only: bool = False) -> list[Pause]:
-    """Give all waits, of one agent or of all, oldest first, as they stand now."""
-    found = [seen(one, ports) for one in await ports.store.read(lambda tx: tx.pauses.all(agent))]
-    return [one for one in found if one.state == "pending" or not waiting_only]
+async def expire(ports: Ports, found: Iterable[Execution]) -> int:
+    """Let the time of those executions run again whose waits have expired, from that moment on; gives how many."""
+    now, waiting = ports.clock(), [one.id for one in found if one.paused_at is not None]
+    if not waiting:
+        return 0
+    over = await ports.store.read(lambda tx: [one.id for one in tx.executions.some(waiting) if _expired(tx, one, now)])
+    if not over:
+        return 0
+
+    def work(tx: Tx) -> int:
+        ends = [(one, _expired(tx, one, now)) for one in tx.executions.some(over)]
+        for one, at in ends:
+            if at is not None:
+                _goes_on(tx, one.id, at, one.agent)
+                tx.audit.append(at=now, actor="surefoot", action="pause-expired", subject=f"{one.agent}/{one.id}",
+                                payload={"expired_at": at.isoformat()})  # fmt: skip
+        return sum(at is not None for _, at in ends)
+
+    return await ports.store.write(work)
+
+
+async def pauses(
+    ports: Ports, agent: str | None = None, *, waiting_only: bool = False, limit: int | None = None, after: str = "",
+    agents: Collection[str] = (),
+) -> list[Pause]:  # fmt: skip
+    """Give waits, of one agent, of some or of all, oldest first, as they stand now.
+
+    At most `limit`, behind the wait `after` (AGENT/NAME).
+    """
+    behind, slash, name = after.partition("/")
+    found = await ports.store.read(lambda tx: tx.pauses.listed(
+        limit=limit, after=(behind, name) if slash else None, agents=agents if agent is None else [agent],
+        waiting=ports.clock() if waiting_only else None,
+    ))  # fmt: skip
+    return [seen(one, ports) for one in found]
 
 
 async def pause_anywhere(ports: Ports, name: str, agent: str = "") -> Pause:
@@ -125,11 +167,41 @@ def _there(tx: Tx, agent: str, name: str) -> Pause:
     return found
 
 
-def _told(tx: Tx, execution: str, state: ExecutionState, now: datetime) -> None:
-    """Note in the execution, where the wait has one, that it waits or goes on: no time of its own passes meanwhile."""
-    with contextlib.suppress(NotFound, Conflict):
-        if execution:
-            tx.executions.swap(reported(tx.executions.get(execution), state, now))
+def _known(tx: Tx, agent: str, name: str, execution: str) -> Pause | None:
+    """The wait of this name if it is there, asked for by whoever may."""
+    _execution(tx, agent, execution)
+    return tx.pauses.find(agent, name)
+
+
+def _execution(tx: Tx, agent: str, name: str) -> Execution | None:
+    """The execution of this id, if there is one; NotFound for that of another agent."""
+    found = tx.executions.some([name]) if name else []
+    if found and found[0].agent != agent:
+        raise NotFound(f"there is no execution {name!r} of {agent}", hint="the answer to execute carries its id")
+    return found[0] if found else None
+
+
+def _expired(tx: Tx, one: Execution, now: datetime) -> datetime | None:
+    """When the last wait of an execution that stands still expired, if nothing else holds it."""
+    return None if one.paused_at is None else goes_on_at(one.paused_at, _waits(tx, one.agent, one.id), now)
+
+
+def _waits(tx: Tx, agent: str, execution: str) -> list[Pause]:
+    return [one for one in tx.pauses.of_execution(execution) if one.agent == agent]
+
+
+def _stands(tx: Tx, one: Execution | None, now: datetime) -> None:
+    """Note in an execution that it waits: no time of its own passes meanwhile. What is over stays over."""
+    if one is not None:
+        with contextlib.suppress(Conflict):
+            tx.executions.swap(reported(one, "waiting", now))
+
+
+def _goes_on(tx: Tx, name: str, at: datetime, agent: str) -> None:
+    """Note in an agent's execution that it goes on, and that its time runs again. What is over stays over."""
+    with contextlib.suppress(Conflict, NotFound):
+        if (one := _execution(tx, agent, name)) is not None:
+            tx.executions.swap(reported(one, "running", at))
 
 
 def _announce(tx: Tx, ports: Ports, one: Pause, kind: NoticeKind, sentence: str) -> None:

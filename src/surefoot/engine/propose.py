@@ -3,8 +3,9 @@
 The brief is made from what is on record, and costs nothing: the failures of one lever's gap, the shown cases, what the
 live version is known to say to them. What comes back is read against the same brief, and judged by the same guardrails
 as every edit; what passes whole becomes a candidate version in the name of whoever proposed it, without traffic. One
-refused edit refuses all of them, since nobody but the improver knows what the rest is worth alone. Of an edit that
-quotes a case the improver must not have seen it is told only that it is refused.
+refused edit refuses all of them, since nobody but the improver knows what the rest is worth alone. Whether an edit
+quotes a case the improver must not have seen is one of the reasons, so all refusals are told alike, are on record, and
+are few in a day (`core.patience`).
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from surefoot.core.approval import identity
 from surefoot.core.backlog import Gap, Lever, quota, top
 from surefoot.core.budget import Budget
 from surefoot.core.cluster import clusters
-from surefoot.core.errors import Conflict, Forbidden, Invalid, NotFound, SurefootError
+from surefoot.core.errors import Conflict, Invalid, NotFound, SurefootError
 from surefoot.core.genome import Genome
-from surefoot.core.guardrail import Refusal, judge
+from surefoot.core.guardrail import judge
 from surefoot.core.improver_wire import brief_document, read_proposal
-from surefoot.core.proposal import Brief, Proposal
+from surefoot.core.patience import must_be_patient, refusal
+from surefoot.core.proposal import Brief, Cost, Proposal
 from surefoot.core.version import Version
 from surefoot.engine.evaluate import Run, Sheet
 from surefoot.engine.halt import must_run
@@ -30,8 +32,6 @@ from surefoot.engine.object import objections
 from surefoot.engine.register import offer_version
 from surefoot.engine.worth import values
 from surefoot.ports import Ports, Tx
-
-UNTOLD = frozenset({"leaks-held-out"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ async def proposed(ports: Ports, name: str, *, lever: str, genome: str, text: st
     """Take the proposal `text` to a lever's brief and give the candidate version it makes.
 
     Conflict when the live genome is no longer the one that the brief showed, Invalid for what is no proposal,
-    Forbidden for edits that a guardrail refuses.
+    Forbidden for edits that a guardrail refuses, TooMany for an improver that was refused too often.
     """
     asked = await brief_for(ports, name, lever=lever)
     if asked.brief.genome.digest != genome:
@@ -68,27 +68,44 @@ async def proposed(ports: Ports, name: str, *, lever: str, genome: str, text: st
     proposal = read_proposal(text, improver=by, brief=asked.brief)
     if not proposal.edits:
         raise Invalid("the proposal holds no edits", hint="say nothing at all where there is nothing to propose")
-    candidate = await _judged(ports, name, asked.brief, proposal)
+    candidate = await _admitted(ports, name, asked, proposal)
     why = proposal.rationale or f"answers {asked.brief.title}"
     return await offer_version(ports, name, candidate, by=by, rationale=why), proposal
 
 
-async def _judged(ports: Ports, name: str, brief: Brief, proposal: Proposal) -> Genome:
+async def _admitted(ports: Ports, name: str, asked: Asked, proposal: Proposal) -> Genome:
+    """The genome that an improver's edits make; a refusal is set aside beforehand, so that a crowd has no more."""
+    now, by, lever = ports.clock(), proposal.improver, asked.lever.id
+    scope, key = f"{name}/refused/{lever}/{identity(by)}/{now:%Y-%m-%d}", ports.new_id()
+
+    def began(tx: Tx) -> None:
+        must_be_patient(int(tx.ledgers.get(scope, Budget()).committed.calls), lever=lever, now=now)
+        tx.ledgers.reserve(scope, key, Cost(calls=1), now)
+
+    def refused(tx: Tx) -> None:
+        tx.ledgers.settle(scope, key, Cost(calls=1))
+        tx.audit.append(at=now, actor=by, action="proposal-refused", subject=name,
+                        payload={"lever": lever, "edits": len(proposal.edits)})  # fmt: skip
+
+    await ports.store.write(began)
+    candidate = await _judged(ports, name, asked.brief, proposal)
+    if candidate is None:
+        await ports.store.write(refused)
+        raise refusal()
+    await ports.store.write(lambda tx: tx.ledgers.settle(scope, key, Cost()))
+    return candidate
+
+
+async def _judged(ports: Ports, name: str, brief: Brief, proposal: Proposal) -> Genome | None:
+    """The genome that the edits make, or None where any of them is refused or was tried in vain."""
     agent, base, held_out, worths = await ports.store.read(lambda tx: _measures(tx, name, brief.genome))
     found = judge(base, brief.genome, proposal.edits, agent.bounds, held_out=held_out, worths=worths)
-    refusals = found.refusals
-    if not refusals:
-        refusals = await objections(ports, agent, base, found.allowed, scope=f"outside/{identity(proposal.improver)}")
-    repeated = [edit.target for edit in found.allowed if edit.fingerprint in brief.tried]
-    if refusals or repeated:
-        told = [*(_told(one) for one in refusals), *(f"{target}: was tried in vain" for target in repeated)]
-        raise Forbidden(f"the guardrails refuse {'; '.join(told)[:1000]}", hint="leave these edits out, or change them")
+    if found.refusals or any(edit.fingerprint in brief.tried for edit in found.allowed):
+        return None
+    scope = f"outside/{identity(proposal.improver)}"
+    if await objections(ports, agent, base, found.allowed, scope=scope):
+        return None
     return found.genome
-
-
-def _told(refusal: Refusal) -> str:
-    code = "refused" if refusal.code in UNTOLD else refusal.code
-    return f"{refusal.edit.target[:60]}: {code}"
 
 
 def _measures(tx: Tx, name: str, genome: Genome) -> tuple[Agent, Genome, frozenset[str], Mapping[str, float]]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from surefoot.core.retention import RETAINED, RetainedKind, Retention, due
+from surefoot.engine.once import forget
+from surefoot.engine.work import bury
 from surefoot.ports import Ports, Tx
 from surefoot.ports.deleting import Gone
 
@@ -34,6 +36,9 @@ class Retained:
 
 async def retain(ports: Ports, retention: Retention, *, dry_run: bool = False) -> Retained:
     """Delete what is too old by now; the record says how much of what went."""
+    if not dry_run:
+        await forget(ports)
+        await bury(ports)
     now, gone, held = ports.clock(), Gone(), dict[str, str]()
     for agent in await ports.store.read(lambda tx: tx.agents.all()):
         if holder := await _traces(ports, retention, agent.name, now, gone, dry_run=dry_run):
@@ -48,7 +53,11 @@ async def retain(ports: Ports, retention: Retention, *, dry_run: bool = False) -
 
 
 async def retain_daily(ports: Ports, retention: Retention) -> Retained | None:
-    """The same once a day, whichever worker comes first; None where it was done today, or nothing is to go."""
+    """The same once a day, whichever worker comes first; None where it was done today, or nothing is to go.
+
+    Keys of requests go after a day in any case.
+    """
+    await forget(ports)
     if all(retention.days(kind) is None for kind in RETAINED):
         return None
     now = ports.clock()

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from surefoot.core.agent import Agent
-from surefoot.core.approval import whose
+from surefoot.core.approval import among
 from surefoot.core.errors import Conflict, Forbidden, Invalid
-from surefoot.core.rollout.standing import Rollout
+from surefoot.core.rollout.standing import Rollout, must_stand_at
 from surefoot.core.version import Version
 from surefoot.engine.approve import people_for
 from surefoot.engine.halt import halted
@@ -22,6 +22,7 @@ from surefoot.engine.incident import taken_back
 from surefoot.engine.issue import people
 from surefoot.engine.operate import ENDED, next_turn, reconcile, step_within, supersede
 from surefoot.engine.sentinel import open_alarm
+from surefoot.engine.weigh import weigh
 from surefoot.ports import Ports, Tx
 
 TRIES = 5
@@ -70,16 +71,19 @@ async def _ended(ports: Ports, rollout: Rollout, by: str, reason: str) -> Rollou
     raise Conflict(f"rollout {rollout.id} is being moved by others", hint="the wish is kept; look again in a moment")
 
 
-def wish(tx: Tx, ports: Ports, rollout_id: str, what: str, by: str, reason: str) -> Rollout:
+def wish(
+    tx: Tx, ports: Ports, rollout_id: str, what: str, by: str, reason: str, *, epoch: int | None = None
+) -> Rollout:  # fmt: skip
     """Write down what a person wants of a rollout; the next reconcile carries it out.
 
-    Forbidden to promote what one proposed oneself, or what takes two people; Conflict for a rollout that has ended.
+    `epoch` is that of the rollout as it was looked at. Forbidden to promote what one proposed oneself, or what takes
+    two people; Conflict for a rollout that has ended or moved.
     """
-    rollout = tx.rollouts.get(rollout_id)
+    rollout, reason = tx.rollouts.get(rollout_id), ports.redact_note(reason)
+    must_stand_at(rollout, epoch)
     if rollout.state in ENDED:
         raise Conflict(f"rollout {rollout_id} has ended: {rollout.state.replace('_', ' ')}", hint="look at it again")
-    known = people(tx, ports)
-    if what in ("promote", "thaw") and whose(by, known) in {whose(name, known) for name in rollout.proposers}:
+    if what in ("promote", "thaw") and among(by, rollout.proposers, people(tx, ports)):
         raise Forbidden(
             f"{by} proposed {rollout.agent} v{rollout.challenger} and cannot {what} it",
             hint="another person has to look at it",
@@ -131,7 +135,9 @@ def _made_live(tx: Tx, agent: Agent, target: Version, *, by: str, reason: str, a
         taken_back(tx, name, agent.live, sentence=sentence, evidence=f"rolled back to {target.label}", at=at)
 
 
-async def thaw(ports: Ports, rollout_id: str, *, by: str, reason: str = "") -> Rollout:
+async def thaw(
+    ports: Ports, rollout_id: str, *, by: str, reason: str = "", epoch: int | None = None
+) -> Rollout:  # fmt: skip
     """Let a frozen rollout go on, because a person has looked; gives it as the wish left it, to be reconciled.
 
     Conflict when it is not frozen, its agent is stopped or an alarm is open; Forbidden for one's own proposal.
@@ -149,9 +155,27 @@ async def thaw(ports: Ports, rollout_id: str, *, by: str, reason: str = "") -> R
             raise Conflict(f"agent {rollout.agent} is stopped", hint="surefoot resume lets it change again")
         if alarm := open_alarm(tx, rollout.agent):
             raise Conflict(f"an alarm is open: {alarm}", hint="surefoot incidents shows it, and --close closes it")
-        return wish(tx, ports, rollout_id, "thaw", by, ports.redact_note(reason))
+        return wish(tx, ports, rollout_id, "thaw", by, reason, epoch=epoch)
 
     return await ports.store.write(work)
+
+
+async def hold(ports: Ports, rollout_id: str, *, by: str, reason: str = "", epoch: int | None = None) -> None:
+    """Take the challenger's share away until a person has looked: the rollout is frozen.
+
+    Conflict for one that is not in progress, since it has no share.
+    """
+
+    def work(tx: Tx) -> Rollout:
+        rollout = tx.rollouts.get(rollout_id)
+        active = tx.rollouts.active(rollout.agent)
+        if active is None or active.id != rollout_id:
+            raise Conflict(f"rollout {rollout_id} is not in progress", hint="only that one has a share to take away")
+        must_stand_at(rollout, epoch)
+        return rollout
+
+    found = await ports.store.read(work)
+    await weigh(ports, found.agent, found.challenger, 0, by=by, reason=reason, epoch=epoch)
 
 
 def _target(tx: Tx, agent: Agent, to: int | None) -> Version:

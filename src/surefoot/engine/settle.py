@@ -6,13 +6,15 @@ not even be given is settled as well, in a trace of its own that no later outcom
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from math import isfinite
 
 from surefoot.core.digest import canonical
-from surefoot.core.errors import Invalid
+from surefoot.core.errors import Invalid, NotFound
 from surefoot.core.execution import BLAMELESS, CHANNEL, Execution
 from surefoot.core.notice import Notice
 from surefoot.core.score import Outcome
@@ -28,11 +30,12 @@ def settle(tx: Tx, ports: Ports, one: Execution) -> Execution:
     """Write down an execution that is over: its row, its trace, and the failure that its end already is."""
     now = one.ended_at or ports.clock()
     after = tx.executions.swap(one)
-    trace = trace_of(one, now)
+    trace = _apart(tx, ports, trace_of(one, now))
     tx.traces.add(trace)
     if one.state not in BLAMELESS and one.state != "succeeded":
         tx.outcomes.add(Outcome(
-            trace_id=one.id, verdict="failure", at=now, source=SOURCE, feedback=one.error or f"it ended by {one.state}"
+            trace_id=trace.id, verdict="failure", at=now, source=SOURCE,
+            feedback=one.error or f"it ended by {one.state}",
         ))  # fmt: skip
     if one.webhook:
         _told(tx, ports, one)
@@ -48,6 +51,14 @@ def trace_of(one: Execution, now: datetime) -> Trace:
         weight_percent=one.weight_percent, epoch=one.epoch, source=one.source, slices=dict(one.slices),
         latency_s=max(0.0, (now - (one.sent_at or one.at)).total_seconds()), session=one.session, actor=one.actor,
     )  # fmt: skip
+
+
+def _apart(tx: Tx, ports: Ports, trace: Trace) -> Trace:
+    """Give the trace under another id where its own is taken: what others wrote must not keep an execution open."""
+    with contextlib.suppress(NotFound):
+        tx.traces.get(trace.id)
+        return replace(trace, id=ports.new_id())
+    return trace
 
 
 def failed_before(tx: Tx, trace: Trace, because: str) -> None:

@@ -115,12 +115,8 @@ async def test(ports: Ports, subscription_id: str, *, by: str) -> Notice:
     return notice
 
 
-async def deliveries(ports: Ports, subscription_id: str) -> list[Notice]:
-    """Give what was put into the outbox for a subscription, newest first."""
-
-    def work(tx: Tx) -> list[Notice]:
-        channel = tx.subscriptions.get(subscription_id).channel
-        return sorted((one for one in tx.notices.all() if one.channel == channel), key=lambda one: (one.at, one.id),
-                      reverse=True)  # fmt: skip
-
-    return await ports.store.read(work)
+async def deliveries(ports: Ports, subscription_id: str, *, limit: int, after: str = "") -> list[Notice]:
+    """Give what was put into the outbox for a subscription, newest first, behind the notice `after`."""
+    return await ports.store.read(
+        lambda tx: tx.notices.told(tx.subscriptions.get(subscription_id).channel, limit=limit, after=after)
+    )

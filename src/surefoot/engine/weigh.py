@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from surefoot.core.approval import identity
+from surefoot.core.approval import among
 from surefoot.core.errors import Conflict, Forbidden, Invalid
 from surefoot.core.rollout.share import ShareWish, share_wished
-from surefoot.core.rollout.standing import Rollout
+from surefoot.core.rollout.standing import Rollout, must_stand_at
+from surefoot.engine.issue import people
 from surefoot.engine.operate import reconcile, start_rollout
 from surefoot.engine.terms import terms_now
 from surefoot.ports import Ports, Tx
@@ -33,8 +34,13 @@ class Weighed:
     sentence: str
 
 
-async def weigh(ports: Ports, name: str, version: int, percent: float, *, by: str, reason: str = "") -> Weighed:
-    """Give a version a share of traffic, which the other one loses; Invalid, Forbidden or Conflict otherwise."""
+async def weigh(
+    ports: Ports, name: str, version: int, percent: float, *, by: str, reason: str = "", epoch: int | None = None
+) -> Weighed:  # fmt: skip
+    """Give a version a share of traffic, which the other one loses; Invalid, Forbidden or Conflict otherwise.
+
+    `epoch` is that of the rollout in progress as it was looked at.
+    """
     if not by.strip():
         raise Invalid("a share is set by a person", hint="say who decides (--by NAME)")
     now = ports.clock()
@@ -50,7 +56,7 @@ async def weigh(ports: Ports, name: str, version: int, percent: float, *, by: st
     sentence = "Nothing changed: that is its share."
     if wish.action != "keep":
         rollout = await _rollout(ports, name, wish, by)
-        sentence = await _carried_out(ports, rollout, wish, by, reason)
+        sentence = await _carried_out(ports, rollout, wish, by, reason, epoch)
     return await _shown(ports, name, version, before, sentence)
 
 
@@ -63,9 +69,11 @@ async def _rollout(ports: Ports, name: str, wish: ShareWish, by: str) -> str:
     return active.id
 
 
-async def _carried_out(ports: Ports, rollout: str, wish: ShareWish, by: str, reason: str) -> str:
+async def _carried_out(
+    ports: Ports, rollout: str, wish: ShareWish, by: str, reason: str, epoch: int | None
+) -> str:  # fmt: skip
     """Write the wish down and let a reconcile carry it out; gives what it said."""
-    await ports.store.write(lambda tx: _wished(tx, ports, rollout, wish, by, reason))
+    await ports.store.write(lambda tx: _wished(tx, ports, rollout, wish, by, reason, epoch))
     for _ in range(TRIES):
         try:
             row = await reconcile(ports, rollout)
@@ -79,13 +87,16 @@ async def _carried_out(ports: Ports, rollout: str, wish: ShareWish, by: str, rea
     return "It was carried out by an operator."
 
 
-def _wished(tx: Tx, ports: Ports, rollout_id: str, wish: ShareWish, by: str, reason: str) -> None:
-    rollout = tx.rollouts.get(rollout_id)
+def _wished(
+    tx: Tx, ports: Ports, rollout_id: str, wish: ShareWish, by: str, reason: str, epoch: int | None
+) -> None:  # fmt: skip
+    rollout, reason = tx.rollouts.get(rollout_id), ports.redact_note(reason)
+    must_stand_at(rollout, epoch)
     if rollout.wish not in ("", "share"):
         raise Conflict(
             f"{rollout.wished_by} wants it to {rollout.wish.replace('_', ' ')}", hint="look again in a moment"
         )
-    if rollout.state == "frozen" and identity(by) in {identity(name) for name in rollout.proposers}:
+    if rollout.state == "frozen" and among(by, rollout.proposers, people(tx, ports)):
         raise Forbidden(
             f"{by} proposed {rollout.agent} v{rollout.challenger} and cannot give a frozen share back",
             hint="another person has to look at it",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from surefoot.core.errors import Conflict
 from surefoot.core.job import Job, JobKind, JobState, must_have_room, standing
@@ -31,8 +32,10 @@ async def ask(
     job = Job(id=ports.new_id(), kind=kind, agent=agent, words=tuple(words), by=by, at=ports.clock(),
               files=dict(files or {}), owner=this_process(), state="running")  # fmt: skip
 
+    dead = await _dead(ports)
+
     def work(tx: Tx) -> None:
-        busy = [one for one in tx.jobs.unfinished() if works(one.owner)]
+        busy = _without(tx, dead, job.at)
         if twin := next((one for one in busy if (one.words, one.files) == (job.words, job.files)), None):
             raise Conflict(f"job {twin.id} does this already", hint=f"GET /api/v1/jobs/{twin.id} shows it")
         must_have_room(len(busy))
@@ -47,6 +50,27 @@ async def ask(
         await ended(ports, job.id, exit_code=None, result={})
         raise
     return Seen(job=await _owned(ports, job.id, owner), state="running")
+
+
+async def bury(ports: Ports) -> None:
+    """Write down which jobs are lost, and drop the texts that they read."""
+    now, dead = ports.clock(), await _dead(ports)
+    if dead:
+        await ports.store.write(lambda tx: _without(tx, dead, now))
+
+
+async def _dead(ports: Ports) -> set[str]:
+    """The processes that ended before their jobs did; asked outside of a transaction, which holds the lock."""
+    return {one.owner for one in await ports.store.read(lambda tx: tx.jobs.unfinished()) if not works(one.owner)}
+
+
+def _without(tx: Tx, dead: Collection[str], now: datetime) -> list[Job]:
+    """The jobs that are at work, once those of dead processes are written down as lost."""
+    there = tx.jobs.unfinished()
+    for one in there:
+        if one.owner in dead:
+            tx.jobs.swap(replace(one, state="lost", ended_at=now, files={}))
+    return [one for one in there if one.owner not in dead]
 
 
 async def _owned(ports: Ports, job_id: str, owner: str) -> Job:
@@ -79,7 +103,7 @@ async def ended(ports: Ports, job_id: str, *, exit_code: int | None, result: Map
         job = tx.jobs.get(job_id)
         failed = exit_code is None or "error" in result
         after = replace(job, state="failed" if failed else "done", ended_at=now, exit_code=exit_code,
-                        result=dict(result))  # fmt: skip
+                        result=dict(result), files={})  # fmt: skip
         return tx.jobs.swap(after)
 
     return await ports.store.write(work)
@@ -90,9 +114,12 @@ async def shown(ports: Ports, job_id: str) -> Seen:
     return _seen(await ports.store.read(lambda tx: tx.jobs.get(job_id)))
 
 
-async def listed(ports: Ports, *, limit: int, after: str = "") -> list[Seen]:
-    """Give jobs, newest first."""
-    return [_seen(job) for job in await ports.store.read(lambda tx: tx.jobs.all(limit=limit, after=after))]
+async def listed(
+    ports: Ports, *, limit: int, after: str = "", agents: Collection[str] = (), kind: str = ""
+) -> list[Seen]:  # fmt: skip
+    """Give jobs, newest first, of some agents (none named is all) and of one kind (empty is any)."""
+    found = await ports.store.read(lambda tx: tx.jobs.all(limit=limit, after=after, agents=agents, kind=kind))
+    return [_seen(job) for job in found]
 
 
 def _seen(job: Job) -> Seen:

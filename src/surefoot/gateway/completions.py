@@ -91,59 +91,51 @@ class Completions:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        tally, started = self._house.tally, time.perf_counter()
-        tally.in_flight += 1
-        status = 499
         try:
-            status = await self._answered(scope, receive, send, started)
+            await self._answered(scope, receive, send, time.perf_counter())
         except ClientGone:
-            tally.gone += 1
+            self._house.tally.gone += 1
         except SurefootError as error:
-            status = await refuse(send, error)
+            await refuse(send, error)
         except Exception as error:
-            status = 500
             await mistake(send, error)
             raise
-        finally:
-            tally.in_flight -= 1
-            tally.seconds += time.perf_counter() - started
-            tally.requests[(self._protocol, status)] += 1
 
-    async def _answered(self, scope: Scope, receive: Receive, send: Send, started: float) -> int:
+    async def _answered(self, scope: Scope, receive: Receive, send: Send, started: float) -> None:
         headers = headers_of(scope)
         guest = await admitted(scope, headers, self._house.admission)
         sent = await read_body(receive, headers, self._house.manners.most_bytes)
         with self._house.scale.holding(sent):
             body = checked(self._protocol, parsed(sent))
             visit = await self._seated(scope, guest, headers, body, started)
-            return await self._attended(visit, receive, send)
+            await self._attended(visit, receive, send)
 
-    async def _attended(self, visit: Visit, receive: Receive, send: Send) -> int:
+    async def _attended(self, visit: Visit, receive: Receive, send: Send) -> None:
         """Answer, and say of whatever goes wrong on the way whose fault it is."""
         try:
-            return await self._through(visit, receive, send)
+            await self._through(visit, receive, send)
         except Unreached as error:
             if visit.waits_for_client:
                 await self._left(visit)
                 raise ClientGone from None
             if visit.begun:
-                return await self._broken_off(visit)
+                await self._broken_off(visit)
+                return
             visit.heard = Heard(finish="error")
             await self._recorded(visit)
-            return await refuse(send, error, visit.marks)
+            await refuse(send, error, visit.marks)
 
     async def _left(self, visit: Visit) -> None:
         """Record what a client had heard that went away, or stopped reading."""
         visit.heard, visit.blameless = replace(visit.heard, finish="cancelled"), True
         await self._recorded(visit)
 
-    async def _broken_off(self, visit: Visit) -> int:
+    async def _broken_off(self, visit: Visit) -> None:
         """Record a stream that did not come to its end; without an end it breaks off for the app as well."""
         self._house.forwarding.broke_off(visit.begun)
         if visit.heard.finish == "stop":
             visit.heard = replace(visit.heard, finish="truncated")
         await self._recorded(visit)
-        return 200
 
     async def _seated(self, scope: Scope, guest: Guest, headers: dict[str, str], body: Body, started: float) -> Visit:
         """Find the version that serves: the one that sticks to the unit, or the one that is asked for by name."""
@@ -163,7 +155,7 @@ class Completions:
             trace_id=part_of or ports.new_id(), at=ports.clock(), started=started, part_of=part_of,
         )  # fmt: skip
 
-    async def _through(self, visit: Visit, receive: Receive, send: Send) -> int:
+    async def _through(self, visit: Visit, receive: Receive, send: Send) -> None:
         """Send it on and its answer back; what a client that goes away had heard is recorded too."""
         try:
             async with self._house.watchman.watch(self._until(), receive) as watch:
@@ -172,7 +164,8 @@ class Completions:
                 )
                 try:
                     if _is_stream(reply):
-                        return await self._streamed(visit, reply, upstream, send, watch)
+                        await self._streamed(visit, reply, upstream, send, watch)
+                        return
                     whole = await self._whole(visit, reply, upstream)
                 finally:
                     reply.close()
@@ -181,7 +174,6 @@ class Completions:
             raise
         await self._recorded(visit)
         await answer(send, reply.status, whole, [*raw(reply.headers), *visit.marks])
-        return reply.status
 
     def _letter(self, visit: Visit) -> Letter:
         voice = visit.routed.voice
@@ -211,7 +203,7 @@ class Completions:
             self._understood(visit, upstream, heard(self._protocol, lenient(whole)))
         return whole
 
-    async def _streamed(self, visit: Visit, reply: Reply, upstream: Upstream, send: Send, watch: Watch) -> int:
+    async def _streamed(self, visit: Visit, reply: Reply, upstream: Upstream, send: Send, watch: Watch) -> None:
         """Pass each piece on as it comes."""
         visit.begun = upstream.name
         told = Told()
@@ -239,7 +231,6 @@ class Completions:
                 self._understood(visit, upstream, heard_stream(self._protocol, events(told.all)))
         await self._recorded(visit)
         await pass_on(b"", more=False)
-        return reply.status
 
     def _understood(self, visit: Visit, upstream: Upstream, told: Heard) -> None:
         visit.heard = told
@@ -251,6 +242,7 @@ class Completions:
         visit.recorded = True
         if visit.part_of:
             self._house.tally.records["left"] += 1
+            self._house.tally.left[visit.agent] += 1
             return
         until = asyncio.get_running_loop().time() + PATIENCE_S
         try:

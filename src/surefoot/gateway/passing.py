@@ -24,26 +24,23 @@ class Embeddings:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        status = 499
         try:
             until = asyncio.get_running_loop().time() + self._house.manners.deadline_s
             async with self._house.watchman.watch(until, receive):
-                status = await self._answered(scope, receive, send)
+                await self._answered(scope, receive, send)
         except ClientGone:
             self._house.tally.gone += 1
         except SurefootError as error:
-            status = await refuse(send, error)
-        finally:
-            self._house.tally.requests[("embeddings", status)] += 1
+            await refuse(send, error)
 
-    async def _answered(self, scope: Scope, receive: Receive, send: Send) -> int:
+    async def _answered(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = headers_of(scope)
         guest = await admitted(scope, headers, self._house.admission)
         sent = await read_body(receive, headers, self._house.manners.most_bytes)
         with self._house.scale.holding(sent):
-            return await self._passed(guest, checked("embeddings", parsed(sent)), send)
+            await self._passed(guest, checked("embeddings", parsed(sent)), send)
 
-    async def _passed(self, guest: Guest, body: Body, send: Send) -> int:
+    async def _passed(self, guest: Guest, body: Body, send: Send) -> None:
         agent = str(body["model"])
         must_may(guest.token, "record", agent=agent)
         routed = await self._house.routing.live(agent)
@@ -58,7 +55,6 @@ class Embeddings:
         finally:
             reply.close()
         await answer(send, reply.status, whole, raw(reply.headers))
-        return reply.status
 
 
 class Models:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from starlette.types import Receive, Scope, Send
 
-from surefoot.core.errors import SurefootError, Unavailable
+from surefoot.core.errors import Forbidden, SurefootError, Unavailable
 from surefoot.core.exposition import Sample, family, labelled, labels, merged
 from surefoot.core.token import must_may
 from surefoot.gateway.admission import admitted
@@ -54,10 +54,14 @@ class Signs:
         await document(send, {"status": "ready", "waiting": load.waiting})
 
     async def metrics(self, scope: Scope, _receive: Receive, send: Send) -> None:
-        """Give the counts in the text format of Prometheus, to whoever may look."""
+        """Give the counts in the text format of Prometheus, to whoever may look at all agents."""
         try:
             if not await self._house.admission.empty():
-                must_may((await admitted(scope, headers_of(scope), self._house.admission)).token, "look")
+                token = (await admitted(scope, headers_of(scope), self._house.admission)).token
+                must_may(token, "look")
+                if token.agents:
+                    raise Forbidden("this token is held to some agents, and the counts are of all",
+                                    hint="use one that is good for all agents")  # fmt: skip
             text = await self.everything()
         except SurefootError as error:
             await refuse(send, error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Protocol
 
@@ -18,12 +19,16 @@ class RequestKeys(Protocol):
         """Delete keys that are older."""
         ...
 
+    def blank(self) -> None:
+        """Keep no answer any more, only that there was one."""
+        ...
+
 
 class Jobs(Protocol):
     def add(self, job: Job) -> None: ...
     def get(self, job_id: str) -> Job: ...
-    def all(self, *, limit: int, after: str = "") -> list[Job]:
-        """Give jobs, newest first, from the one after the job `after` on."""
+    def all(self, *, limit: int, after: str = "", agents: Collection[str] = (), kind: str = "") -> list[Job]:
+        """Give jobs, newest first, from the one after the job `after` on; of all agents if none is named."""
         ...
 
     def unfinished(self) -> list[Job]: ...

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from datetime import datetime
 from typing import Protocol
 
 from surefoot.core.pause import Pause
@@ -19,12 +21,19 @@ class Pauses(Protocol):
         """All agents' pauses of this name."""
         ...
 
-    def of_execution(self, execution: str) -> Pause | None:
-        """The newest pause of an execution."""
+    def of_execution(self, execution: str) -> list[Pause]:
+        """All pauses of an execution, oldest first."""
         ...
 
     def all(self, agent: str | None = None) -> list[Pause]:
         """All pauses, oldest first."""
+        ...
+
+    def listed(
+        self, *, limit: int | None = None, after: tuple[str, str] | None = None, agents: Collection[str] = (),
+        waiting: datetime | None = None,
+    ) -> list[Pause]:  # fmt: skip
+        """Pauses, oldest first, behind the pause `after`; with `waiting` those that still wait at that moment."""
         ...
 
     def swap(self, pause: Pause) -> Pause: ...

@@ -47,8 +47,16 @@ class Executions(Protocol):
         ...
 
     def children(self, ids: Collection[str]) -> list[Execution]: ...
-    def unfinished(self) -> list[Execution]:
-        """All that are not over, oldest first."""
+    def due(self, now: datetime, *, limit: int) -> list[Execution]:
+        """Those that are not over and whose hold has ended, oldest first; of those that wait, whom a pause holds."""
+        ...
+
+    def open_among(self, ids: Collection[str]) -> set[str]:
+        """Those of these ids that are not over."""
+        ...
+
+    def open(self, agent: str) -> tuple[int, int]:
+        """How many are not over: of all agents, and of this one."""
         ...
 
     def waiting(self) -> int:

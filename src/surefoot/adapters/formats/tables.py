@@ -1,15 +1,14 @@
 """A run as CSV, one line per case, epoch and scorer, and as JSON.
 
-A cell that a spreadsheet would take for a formula gets an apostrophe in front.
+A cell that a spreadsheet would take for a formula gets an apostrophe in front, as in every table (`core.exported`).
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 
 from surefoot.core.exam.report import Report
+from surefoot.core.exported import cell, lines
 
 COLUMNS = (
     "case",
@@ -29,24 +28,16 @@ COLUMNS = (
 def csv_table(report: Report) -> str:
     """Give the CSV text."""
     named = {case.id: case for case in report.suite.cases}
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    rows: list[list[str]] = [list(COLUMNS)]
     for one in report.verdicts:
         seen, case = report.answers.get((one.case, one.epoch)), named.get(one.case)
         found = report.results.get(one.case)
-        writer.writerow(_tame(value) for value in (
+        rows.append([cell(value) for value in (
             one.case, one.epoch + 1, one.scorer, one.state, one.score, one.note, case.severity if case else "",
             found.standing if found else "", seen.output if seen else "",
             seen.cost.usd if seen and seen.cost else "", seen.latency_s if seen else "",
-        ))  # fmt: skip
-    return out.getvalue()
-
-
-def _tame(value: object) -> object:
-    if value is None:
-        return ""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+        )])  # fmt: skip
+    return lines(rows)
 
 
 def json_report(report: Report) -> str:

@@ -67,16 +67,17 @@ class Guard:
 
 
 class Judged(AbstractResolver):
-    """The resolver of a session: every name it resolves is judged first."""
+    """The resolver of a session of one scheme: every name it resolves is judged first."""
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: Guard, *, tls: bool) -> None:
         self._guard = guard
+        self._tls = tls
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:  # fmt: skip
-        """Give the addresses of a host; whether TLS is needed was judged with the address itself."""
-        found = await self._guard.addresses(host, port)
+        """Give the addresses of a host; Forbidden where one of them may not be asked, or not without TLS."""
+        found = await self._guard.addresses(host, port, tls=self._tls)
         return [ResolveResult(
             hostname=host, host=one, port=port, proto=0, flags=int(socket.AI_NUMERICHOST),
             family=socket.AF_INET6 if ":" in one else socket.AF_INET,

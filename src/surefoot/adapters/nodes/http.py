@@ -35,20 +35,22 @@ class HttpNode:
         self._probe_s = probe_s
         self._most_bytes = most_bytes
         self._most = most
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
-    @property
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None or self._session.closed:
-            self._session = aiohttp.ClientSession(
+    def _open(self, base_url: str) -> aiohttp.ClientSession:
+        """Give the session for one scheme: a resolver is not told for which of them it resolves a name."""
+        tls = base_url.startswith("https:")
+        if tls not in self._sessions or self._sessions[tls].closed:
+            self._sessions[tls] = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
-                    limit=self._most, use_dns_cache=False, resolver=Judged(self._guard), enable_cleanup_closed=False,
+                    limit=self._most, use_dns_cache=False, resolver=Judged(self._guard, tls=tls),
+                    enable_cleanup_closed=False,
                     force_close=True,  # a kept connection to a killed process costs the request that finds out
                 ),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S), trust_env=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
             )  # fmt: skip
-        return self._session
+        return self._sessions[tls]
 
     async def permit(self, base_url: str) -> str:
         """Give the address in its one spelling; Invalid or Forbidden for one that may not be connected to."""
@@ -59,7 +61,7 @@ class HttpNode:
         try:
             async with asyncio.timeout(self._probe_s):
                 await self._judged(base_url)
-                async with self._open.get(_url(base_url, "/health"), allow_redirects=False) as answer:
+                async with self._open(base_url).get(_url(base_url, "/health"), allow_redirects=False) as answer:
                     raw = await _whole(answer, MOST_HEALTH_BYTES)
                     return _vital(answer.status, raw)
         except TimeoutError:
@@ -76,7 +78,9 @@ class HttpNode:
         async with asyncio.timeout(timeout_s):
             try:
                 await self._judged(base_url)
-                response = await self._open.post(_url(base_url, path), data=raw, headers=sent, allow_redirects=False)
+                response = await self._open(base_url).post(
+                    _url(base_url, path), data=raw, headers=sent, allow_redirects=False
+                )
             except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, Forbidden, Unavailable) as error:
                 raise NotSent(f"the process at {base_url} cannot be reached ({_plain(error)})",
                               hint="check that it runs, and that its base_url is right") from None  # fmt: skip
@@ -90,9 +94,9 @@ class HttpNode:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        for one in self._sessions.values():
+            await one.close()
+        self._sessions.clear()
 
     async def _judged(self, base_url: str) -> None:
         """Judge an address that is none of a name server's; the session's resolver judges the others."""

@@ -19,6 +19,8 @@ from surefoot.core.errors import Forbidden, Invalid, Unavailable
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], Awaitable[list[str]]]
+# Inside a cloud, a provider or a site, though the library calls some of these global.
+_ODD = tuple(ipaddress.ip_network(one) for one in ("168.63.129.16/32", "192.0.0.0/24", "fec0::/10"))
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -79,9 +81,14 @@ async def permitted(target: Target, allowed: Collection[str], resolve: Resolve) 
 def is_public(address: str) -> bool:
     """Whether an address belongs to the public internet, also where it is wrapped in another one."""
     try:
-        return all(one.is_global and not one.is_multicast and not one.is_reserved for one in _layers(address))
+        return all(map(_is_open, _layers(address)))
     except ValueError:
         return False
+
+
+def _is_open(one: Address) -> bool:
+    odd = any(one in network for network in _ODD if network.version == one.version)
+    return one.is_global and not one.is_multicast and not one.is_reserved and not odd
 
 
 def _layers(address: str) -> list[Address]:

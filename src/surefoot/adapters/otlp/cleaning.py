@@ -7,8 +7,8 @@ they stay readable where no text is kept. Values that only say of which kind som
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, cast
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, NamedTuple
 
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as Message
@@ -37,42 +37,64 @@ class Changed(NamedTuple):
     labels: Mapping[str, str]
 
 
-def collect(attributes: Mapping[str, Any], texts: Texts) -> None:
-    """Add the texts of attributes."""
+def collect(pairs: Collection[KeyValue], attributes: Mapping[str, Any], texts: Texts) -> None:
+    """Add the texts of attributes, which are read already."""
     texts.labels.update(attributes)
-    try:
-        texts.values.update(attributes.values())
-    except TypeError:  # lists and objects have no place in a set
-        for value in attributes.values():
-            _collect_nested(value, texts)
+    if len(attributes) == len(pairs):
+        try:
+            texts.values.update(attributes.values())
+        except TypeError:  # lists and objects have no place in a set
+            pass
+        else:
+            return
+    for pair in pairs:  # a name that comes twice has two values, of which only the last was read
+        _collect_value(pair.value, texts)
 
 
-def _collect_nested(value: object, texts: Texts) -> None:
-    if isinstance(value, str):
-        texts.values.add(value)
-    elif isinstance(value, list):
-        for one in cast("list[object]", value):
-            _collect_nested(one, texts)
-    elif isinstance(value, dict):
-        inside = cast("dict[str, object]", value)
-        texts.labels.update(inside)
-        for one in inside.values():
-            _collect_nested(one, texts)
+def _collect_value(value: AnyValue, texts: Texts) -> None:
+    kind = value.WhichOneof("value")
+    if kind == "string_value":
+        texts.values.add(value.string_value)
+    elif kind == "bytes_value":
+        texts.values.add(text_of(value.bytes_value))
+    elif kind == "array_value":
+        for one in value.array_value.values:
+            _collect_value(one, texts)
+    elif kind == "kvlist_value":
+        for pair in value.kvlist_value.values:
+            texts.labels.add(pair.key)
+            _collect_value(pair.value, texts)
 
 
-def collect_span(message: Message, attributes: Mapping[str, Any], texts: Texts) -> None:
+def collect_span(message: Message, pairs: Collection[KeyValue], attributes: Mapping[str, Any], texts: Texts) -> None:
     """Add the texts of a span, of which the attributes are read already."""
-    collect(attributes, texts)
+    collect(pairs, attributes, texts)
     texts.labels.add(message.name)
-    if message.HasField("status"):
-        texts.values.add(message.status.message)
-    texts.values.add(message.trace_state)
-    for event in message.events:
+    if said := message.status.message:
+        texts.values.add(said)
+    if state := message.trace_state:
+        texts.values.add(state)
+    for event in message.events or ():  # to ask whether there are any is faster than to go through none
         texts.labels.add(event.name)
-        collect(attributes_of(event.attributes), texts)
-    for link in message.links:
+        collect(event.attributes, attributes_of(event.attributes), texts)
+    for link in message.links or ():
         texts.values.add(link.trace_state)
-        collect(attributes_of(link.attributes), texts)
+        collect(link.attributes, attributes_of(link.attributes), texts)
+
+
+def may_change(message: Message, attributes: Mapping[str, Any], changed: Changed) -> bool:
+    """Whether a span may hold something that is changed; a quick look at those that are simple."""
+    if message.events or message.links or len(attributes) != len(message.attributes):
+        return True
+    names = changed.labels.keys()
+    if message.name in names or not names.isdisjoint(attributes):
+        return True
+    try:
+        return not changed.values.keys().isdisjoint(
+            (message.status.message, message.trace_state, *attributes.values())
+        )  # fmt: skip
+    except TypeError:
+        return True
 
 
 def clean(pairs: Iterable[KeyValue], changed: Changed) -> None:

@@ -1,14 +1,15 @@
 """Packing: requests of OTLP to rows of spans, redacted.
 
 Speed decides the shape: each attribute of a span is looked at once. The texts of a whole request are put together and
-looked through once each (spans repeat what their parents say); only when one of them holds something to redact are
-the messages gone through again and changed. What a span is searched by is read before that, and redacted as a name.
+looked through once each (spans repeat what their parents say), most of them many at a time; only the messages that
+have a text with something to redact are gone through again and changed. What a span is searched by is read from what
+was sent, and redacted as a name.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, TypeVar
@@ -21,7 +22,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as Message
 
 from surefoot.adapters.otlp import answers, body, jsonform
-from surefoot.adapters.otlp.cleaning import Changed, Texts, clean, clean_span, collect, collect_span
+from surefoot.adapters.otlp.cleaning import Changed, Texts, clean, clean_span, collect, collect_span, may_change
 from surefoot.core import otel
 from surefoot.core.errors import Invalid
 from surefoot.core.span import SpanRow
@@ -40,13 +41,24 @@ OTHER_LOGS = f"of logs only {otel.EVALUATION} events are kept"
 
 
 class _Found(NamedTuple):
-    """A span on its way to its row: the columns before and after its name, and what its body is made of."""
+    """A span on its way to its row: its ids and its agent, and what the rest is made of."""
 
-    left: tuple[str, str, str, str, int]
-    right: tuple[Any, ...]
+    trace_id: bytes
+    span_id: bytes
+    agent: str
+    told: otel.Told
     message: Message
     attributes: dict[str, Any]
+    resource: dict[str, Any]
     prefix: _Prefix
+
+
+class _Looked(NamedTuple):
+    """What came of looking through the texts of a request: those that were read, the doubtful ones, what is changed."""
+
+    texts: Set[Any]
+    doubtful: Collection[str]
+    changed: Changed
 
 
 class _Prefix:
@@ -59,27 +71,28 @@ class _Prefix:
 
     def write(self) -> None:
         """Read both anew, once nothing in them is changed any more."""
-        self.resource = body.field(body.RESOURCE, self.group.resource.SerializeToString())
-        self.scope = body.field(body.SCOPE, self.scoped.scope.SerializeToString())
+        self.resource = body.field(body.RESOURCE, self.group.resource.SerializeToString()) + body.SCOPE_SPANS
+        self.scope = body.field(body.SCOPE, self.scoped.scope.SerializeToString()) + body.SPANS
 
     def body(self, message: Message) -> bytes:
         """Give the body of a span."""
         span, scope = message.SerializeToString(), self.scope
         length = body.varint(len(span))
-        inside = len(scope) + 1 + len(length) + len(span)
-        return b"".join((self.resource, body.SCOPE_SPANS, body.varint(inside), scope, body.SPANS, length, span))
+        return b"".join((self.resource, body.varint(len(scope) + len(length) + len(span)), scope, length, span))
 
 
 class Packing:
     """Reads requests; `redact` gives a text as it may be kept, `redact_name` a name, `redact_label` that of a field.
 
-    Implements `ports.spans.Packer`.
+    `doubtful` gives those of many texts that the first two might change. Implements `ports.spans.Packer`.
     """
 
     def __init__(
-        self, redact: Callable[[str], str], redact_name: Callable[[str], str], redact_label: Callable[[str], str]
+        self, redact: Callable[[str], str], redact_name: Callable[[str], str], redact_label: Callable[[str], str],
+        doubtful: Callable[[Collection[str]], Collection[str]] = lambda texts: texts,
     ) -> None:  # fmt: skip
         self._redact = redact
+        self._doubtful = doubtful
         self._label = lru_cache(_CACHED)(redact_label)
         self._redact_short = lru_cache(_CACHED)(redact)
         self._name = lru_cache(_CACHED)(redact_name)
@@ -108,15 +121,14 @@ class Packing:
 
     def _pack(self, groups: Iterable[ResourceSpans], terms: Terms, parcel: Parcel) -> None:
         texts, prefixes = Texts(set(), set()), list[_Prefix]()
-        found = [one for group in groups for one in self._found(group, terms, parcel, texts, prefixes)]
-        changed = self._changed(texts)
-        as_read = not any(changed)
-        if not as_read:
-            _clean(found, prefixes, changed)
+        found = [one for group in groups for one in _found(group, terms, parcel, texts, prefixes)]
+        looked = self._looked(texts)
+        cleaned = _clean(found, prefixes, looked.changed) if any(looked.changed) else set[int]()
         for prefix in prefixes:
             prefix.write()
-        for left, right, message, attributes, prefix in found:
-            row = SpanRow._make((*left, message.name[:MOST_NAME_CHARS], *right, prefix.body(message)))
+        now = (terms.now - _EPOCH) // timedelta(microseconds=1)
+        for one in found:
+            row = self._row(one, now, looked)
             if row.name == otel.EVALUATION:
                 parcel.evaluations.append((row, body.read(row)))
                 continue
@@ -125,53 +137,65 @@ class Packing:
                 if not terms.knows(row.agent):
                     parcel.strangers.add(row.agent)
                 else:
-                    parcel.tops.append(body.span_of(row, message, attributes, {}) if as_read else body.read(row))
+                    as_read = id(one.message) not in cleaned
+                    parcel.tops.append(
+                        body.span_of(row, one.message, one.attributes, {}) if as_read else body.read(row)
+                    )
 
-    def _found(
-        self, group: ResourceSpans, terms: Terms, parcel: Parcel, texts: Texts, prefixes: list[_Prefix]
-    ) -> Iterable[_Found]:
-        """Go through the spans of a resource: refuse what is wrong, read what is searched by, collect the texts."""
-        now = (terms.now - _EPOCH) // timedelta(microseconds=1)
-        resource = body.attributes_of(group.resource.attributes)
-        service = otel.agent_of_resource(resource)
-        collect(resource, texts)
-        for scoped in group.scope_spans:
-            prefixes.append(prefix := _Prefix(group, scoped))
-            texts.labels.add(scoped.scope.name)
-            collect(body.attributes_of(scoped.scope.attributes), texts)
-            for message in scoped.spans:
-                attributes = body.attributes_of(message.attributes)
-                agent = otel.agent_of(attributes, service)
-                if problem := _problem(message, agent, terms):
-                    parcel.rejected[problem] += 1
-                    continue
-                collect_span(message, attributes, texts)
-                parent = message.parent_span_id
-                left = (
-                    message.trace_id.hex(), message.span_id.hex(), "" if parent in _NO_PARENT else parent.hex(), agent,
-                    otel.version_of(attributes, resource),
-                )  # fmt: skip
-                yield _Found(left, self._columns(message, attributes, now), message, attributes, prefix)
-
-    def _columns(self, message: Message, attributes: dict[str, Any], now: int) -> tuple[Any, ...]:
-        """What a span is searched by; a clock that goes ahead of ours is held back to ours."""
-        session, actor = otel.first_text(attributes, otel.SESSION), otel.first_text(attributes, otel.ACTOR)
-        started, ended = message.start_time_unix_nano // 1_000, message.end_time_unix_nano // 1_000
-        return (
-            "evaluation" if message.name == otel.EVALUATION else otel.kind_of(attributes),
+    def _row(self, one: _Found, now: int, looked: _Looked) -> SpanRow:
+        """Give the row of a span whose message is clean; a clock that goes ahead of ours is held back to ours."""
+        trace_id, span_id, agent, told, message, attributes, resource, prefix = one
+        parent, name = message.parent_span_id, message.name
+        return SpanRow(
+            trace_id.hex(), span_id.hex(), "" if parent in _NO_PARENT else parent.hex(), agent,
+            otel.version_of(attributes, resource), name[:MOST_NAME_CHARS],
+            "evaluation" if name == otel.EVALUATION else otel.kind_of(attributes, told.kinds),
             otel.status_of(message.status.code, attributes),
-            min(now, started), min(now, ended),
-            session and self._name(session[:MOST_NAME_CHARS]), actor and self._name(actor[:MOST_NAME_CHARS]),
+            min(now, message.start_time_unix_nano // 1_000), min(now, message.end_time_unix_nano // 1_000),
+            self._named(attributes, told.session, looked), self._named(attributes, told.actor, looked),
+            prefix.body(message),
         )  # fmt: skip
 
-    def _changed(self, texts: Texts) -> Changed:
-        """The texts that may not be kept as they are, and what is kept instead."""
+    def _named(self, attributes: Mapping[str, Any], names: tuple[str, ...], looked: _Looked) -> str:
+        """Give the name of a session or a person; a text that was looked at and is not doubtful may be kept."""
+        if not names:
+            return ""
+        name = otel.first_text(attributes, names)
+        if name in looked.texts and name not in looked.doubtful and len(name) <= MOST_NAME_CHARS:
+            return name
+        return name and self._name(name[:MOST_NAME_CHARS])
+
+    def _looked(self, texts: Texts) -> _Looked:
+        """Find the texts that may not be kept as they are, and what is kept instead."""
         short, whole = self._redact_short, self._redact
-        said = (text for text in texts.values if isinstance(text, str))
-        values = ((text, short(text) if len(text) <= _CACHED_CHARS else whole(text)) for text in said)
+        doubtful = self._doubtful({text for text in texts.values if isinstance(text, str)})
+        values = ((text, short(text) if len(text) <= _CACHED_CHARS else whole(text)) for text in doubtful)
         labels = ((label, self._label(label)) for label in texts.labels)
-        return Changed(*({old: new for old, new in pairs if new is not old and new != old}
-                         for pairs in (values, labels)))  # fmt: skip
+        changed = Changed(*({old: new for old, new in pairs if new is not old and new != old}
+                            for pairs in (values, labels)))  # fmt: skip
+        return _Looked(texts.values, doubtful, changed)
+
+
+def _found(
+    group: ResourceSpans, terms: Terms, parcel: Parcel, texts: Texts, prefixes: list[_Prefix]
+) -> Iterable[_Found]:
+    """Go through the spans of a resource: refuse what is wrong, collect the texts of the others."""
+    resource = body.attributes_of(group.resource.attributes)
+    service = otel.agent_of_resource(resource)
+    collect(group.resource.attributes, resource, texts)
+    for scoped in group.scope_spans:
+        prefixes.append(prefix := _Prefix(group, scoped))
+        texts.labels.add(scoped.scope.name)
+        collect(scoped.scope.attributes, body.attributes_of(scoped.scope.attributes), texts)
+        for message in scoped.spans:
+            attributes = body.attributes_of(pairs := message.attributes)
+            trace_id, span_id, told = message.trace_id, message.span_id, otel.told(attributes)
+            agent = (otel.first_text(attributes, told.agent) if told.agent else "") or service
+            if problem := _problem(trace_id, span_id, agent, terms):
+                parcel.rejected[problem] += 1
+                continue
+            collect_span(message, pairs, attributes, texts)
+            yield _Found(trace_id, span_id, agent, told, message, attributes, resource, prefix)
 
 
 def _parsed(kind: type[R], content: bytes) -> R:
@@ -183,26 +207,29 @@ def _parsed(kind: type[R], content: bytes) -> R:
     return request
 
 
-def _problem(message: Message, agent: str, terms: Terms) -> str:
+def _problem(trace_id: bytes, span_id: bytes, agent: str, terms: Terms) -> str:
     """Why a span cannot be kept; nothing if it can."""
-    if len(message.trace_id) != 16 or message.trace_id == _NO_TRACE_ID:
+    if len(trace_id) != 16 or trace_id == _NO_TRACE_ID:
         return BAD_TRACE_ID
-    if len(message.span_id) != 8 or message.span_id in _NO_PARENT:
+    if len(span_id) != 8 or span_id in _NO_PARENT:
         return BAD_SPAN_ID
     if not agent:
         return NO_AGENT
     return "" if terms.sees(agent) else f"the token is not for the agent {agent[:80]}"
 
 
-def _clean(found: list[_Found], prefixes: list[_Prefix], changed: Changed) -> None:
+def _clean(found: list[_Found], prefixes: list[_Prefix], changed: Changed) -> set[int]:
+    """Replace texts where any may stand; gives the identities of the messages that were gone through."""
     for group in {id(one.group): one.group for one in prefixes}.values():
         clean(group.resource.attributes, changed)
     for prefix in prefixes:
         scope = prefix.scoped.scope
         scope.name = changed.labels.get(scope.name, scope.name)
         clean(scope.attributes, changed)
-    for one in found:
-        clean_span(one.message, changed)
+    doubtful = [one.message for one in found if may_change(one.message, one.attributes, changed)]
+    for message in doubtful:
+        clean_span(message, changed)
+    return {id(message) for message in doubtful}
 
 
 def _judged(group: ResourceLogs, parcel: Parcel) -> ResourceSpans:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from datetime import datetime
+
 import sqlalchemy as sa
 
 from surefoot.adapters.store import tables
 from surefoot.adapters.store.codec import dump, load
+from surefoot.adapters.store.rows import page, unexpired
 from surefoot.core.approval import Approval
 from surefoot.core.errors import Conflict, NotFound
 
@@ -34,6 +38,21 @@ class SqlApprovals:
         query = sa.select(table.c.document).order_by(table.c.requested_at, table.c.id)
         rows = self._connection.execute(query if agent is None else query.where(table.c.agent == agent))
         return [load(Approval, row.document) for row in rows]
+
+    def listed(
+        self, *, limit: int | None = None, after: str = "", agents: Collection[str] = (),
+        waiting: datetime | None = None,
+    ) -> list[Approval]:  # fmt: skip
+        """Give requests, oldest first, behind the request `after`; of all agents if none is named.
+
+        With `waiting` only those that nobody has decided and that have not expired by then.
+        """
+        table = tables.approvals.c
+        where = [table.agent.in_(agents)] if agents else []
+        where += [] if waiting is None else [table.state == "pending", unexpired(table.document, waiting)]
+        found = page(self._connection, table.document, where, by=(table.requested_at, table.id), limit=limit,
+                     after=table.id == after if after else None)  # fmt: skip
+        return [load(Approval, one) for one in found]
 
     def swap(self, before: Approval, after: Approval) -> None:
         """Write a decision if the request is still in the state it was read in."""

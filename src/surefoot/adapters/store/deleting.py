@@ -7,23 +7,25 @@ what they were. Of all others the verdict is added to `deleted_counts`, and verd
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from surefoot.adapters.store import counts, eval_tables, memory_tables, process_tables, tables
+from surefoot.adapters.store import api_tables, counts, eval_tables, memory_tables, process_tables, tables
 from surefoot.adapters.store.finding import VERDICT
 from surefoot.adapters.store.memories import SqlMemories
-from surefoot.adapters.store.spans import SqlSpans
+from surefoot.adapters.store.rows import unexpired
+from surefoot.core.execution import CHANNEL
 from surefoot.core.memory import Place
 from surefoot.core.retention import RetainedKind
 from surefoot.core.trace import GONE
 from surefoot.ports.deleting import Gone
 
 _T = tables.traces.c
+_CHUNK = 500
 BARE: dict[str, Any] = {
     "input": "", "output": "", "source": "", "session": "", "actor": "", "external_id": "", "slices": {},
     "finish": GONE, "cased": True,
@@ -56,7 +58,7 @@ class SqlDeleting:
         away = [row.id for row in rows if not row.counted]
         gone, every = Gone(), [*kept, *away]
         gone.add("failures", self._delete(tables.failures, tables.failures.c.trace_id.in_(every)))
-        gone.add("spans", SqlSpans(self._connection).forget([name for one in every for name in span_names(one)]))
+        gone.add("spans", self._steps((row.agent, row.id) for row in rows))
         gone.add("executions", self.executions(every))
         self._bare(kept)
         gone.add("kept", len(kept))
@@ -66,9 +68,25 @@ class SqlDeleting:
         self._count(Counter((row.agent, row.version, row.verdict) for row in rows if not row.counted))
         return gone
 
+    def _steps(self, requests: Iterable[tuple[str, str]]) -> int:
+        """Delete the spans of requests, by agent and id: those that another agent has in the same trace are its own."""
+        named, spans, gone = defaultdict[str, list[str]](list), tables.spans, 0
+        for agent, trace_id in requests:
+            named[agent] += span_names(trace_id)
+        for agent, names in named.items():
+            for at in range(0, len(names), _CHUNK):
+                here = spans.c.trace_id.in_(names[at : at + _CHUNK])
+                theirs = sa.func.ifnull(spans.c.agent, "").in_((agent, ""))  # no column, so the ids are looked up
+                gone += self._delete(spans, sa.and_(here, theirs))
+        return gone
+
     def executions(self, ids: Sequence[str]) -> int:
-        """Delete executions by the ids that they share with their requests."""
+        """Delete executions by the ids that they share with their requests, and what was told of them."""
         executions, notes = process_tables.executions, process_tables.execution_notes
+        told = tables.notices
+        if there := list(self._connection.scalars(sa.select(executions.c.id).where(executions.c.id.in_(ids)))):
+            channels = [f"{CHANNEL}{one}" for one in there]
+            self._delete(told, told.c.document["channel"].as_string().in_(channels))
         self._delete(notes, notes.c.execution.in_(ids))
         return self._delete(executions, executions.c.id.in_(ids))
 
@@ -83,6 +101,10 @@ class SqlDeleting:
                 return self._some(tables.notices, tables.notices.c.id, _old_notices(before), limit)
             case "evals":
                 return self._runs(before, limit)
+            case "pauses":
+                return self._pauses(before, limit)
+            case "jobs":
+                return self._some(api_tables.jobs, api_tables.jobs.c.id, _old_jobs(before), limit)
             case "traces":
                 return 0
 
@@ -94,6 +116,8 @@ class SqlDeleting:
             "memory": (memory_tables.memory, _old_memory(before)),
             "notices": (tables.notices, _old_notices(before)),
             "evals": (eval_tables.eval_runs, _old_runs(before)),
+            "pauses": (tables.pauses, _old_pauses(before)),
+            "jobs": (api_tables.jobs, _old_jobs(before)),
         }
         table, conditions = where[kind]
         return self._connection.scalar(sa.select(sa.func.count()).select_from(table).where(*conditions)) or 0
@@ -150,6 +174,11 @@ class SqlDeleting:
             self._delete(table, table.c.run.in_(old))
         return self._delete(runs, runs.c.id.in_(old))
 
+    def _pauses(self, before: datetime, limit: int) -> int:
+        pauses = tables.pauses
+        old = sa.select(pauses.c.agent, pauses.c.name).where(*_old_pauses(before)).limit(limit)
+        return self._delete(pauses, sa.tuple_(pauses.c.agent, pauses.c.name).in_(old.correlate(None)))
+
     def _some(
         self, table: sa.Table, key: sa.ColumnElement[Any], where: list[sa.ColumnElement[bool]], limit: int
     ) -> int:
@@ -184,6 +213,18 @@ def _old_memory(before: datetime) -> list[sa.ColumnElement[bool]]:
 
 def _old_notices(before: datetime) -> list[sa.ColumnElement[bool]]:
     return [tables.notices.c.state != "waiting", tables.notices.c.next_at < before]
+
+
+def _old_pauses(before: datetime) -> list[sa.ColumnElement[bool]]:
+    """Those asked for and over by then; one that waits has a moment at which it expires."""
+    pauses = tables.pauses.c
+    over = pauses.document["state"].as_string() != "pending"
+    return [pauses.requested_at < before, sa.or_(over, ~unexpired(pauses.document, before))]
+
+
+def _old_jobs(before: datetime) -> list[sa.ColumnElement[bool]]:
+    jobs = api_tables.jobs.c
+    return [jobs.at < before, jobs.state.in_(("done", "failed", "lost"))]
 
 
 def _old_runs(before: datetime) -> list[sa.ColumnElement[bool]]:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from surefoot.adapters.store import process_tables as tables
 from surefoot.adapters.store.codec import dump, load
 from surefoot.adapters.store.rows import swap
+from surefoot.adapters.store.tables import pauses
 from surefoot.core.errors import NotFound
 from surefoot.core.execution import OVER, Execution, ExecutionState, Note
 
@@ -61,10 +62,26 @@ class SqlExecutions:
         """Give the executions that these asked for."""
         return self._read(self._query().where(tables.executions.c.parent.in_(list(ids))))
 
-    def unfinished(self) -> list[Execution]:
-        """Give all that are not over, oldest first."""
+    def due(self, now: datetime, *, limit: int) -> list[Execution]:
+        """Give those still open whose hold has ended, oldest first; of those that wait, what a pause holds."""
         table = tables.executions
-        return self._read(self._query().where(table.c.state.in_(_OPEN)).order_by(table.c.id))
+        held = sa.or_(table.c.held_until.is_(None), table.c.held_until <= now)
+        moving = sa.and_(table.c.state.in_(("queued", "running")), held)
+        paused = sa.and_(table.c.state == "waiting", sa.exists().where(pauses.c.execution == table.c.id))
+        return self._read(self._query().where(sa.or_(moving, paused)).order_by(table.c.id).limit(limit))
+
+    def open_among(self, ids: Collection[str]) -> set[str]:
+        """Give those of these ids that are not over."""
+        table = tables.executions
+        return set(self._connection.scalars(sa.select(table.c.id).where(table.c.id.in_(ids), table.c.state.in_(_OPEN))))
+
+    def open(self, agent: str) -> tuple[int, int]:
+        """Count those that are not over: of all agents, and of this one."""
+        table = tables.executions
+        mine = sa.func.count().filter(table.c.agent == agent)
+        query = sa.select(sa.func.count(), mine).select_from(table).where(table.c.state.in_(_OPEN))
+        every, of_agent = self._connection.execute(query).one()
+        return every, of_agent
 
     def waiting(self) -> int:
         """Count those that were not sent yet."""

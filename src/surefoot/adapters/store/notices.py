@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
@@ -9,9 +10,11 @@ import sqlalchemy as sa
 
 from surefoot.adapters.store import tables
 from surefoot.adapters.store.codec import dump, load
-from surefoot.adapters.store.rows import insert_or_keep, swap
+from surefoot.adapters.store.rows import insert_or_keep, page, swap
 from surefoot.core.errors import NotFound
 from surefoot.core.notice import Notice, NoticeState
+
+_channel = tables.notices.c.document["channel"].as_string()
 
 
 class SqlNotices:
@@ -39,12 +42,36 @@ class SqlNotices:
         rows = self._connection.execute(query if state is None else query.where(table.c.state == state))
         return [load(Notice, row.document) for row in rows]
 
-    def due(self, now: datetime) -> Notice | None:
-        """Give the waiting notice whose time came first, if any has come."""
+    def listed(
+        self, *, limit: int | None = None, after: str = "", agents: Collection[str] = (), delivered: bool = True
+    ) -> list[Notice]:  # fmt: skip
+        """Give notices in the order of their next try, behind the notice `after`; of all agents if none is named."""
+        table = tables.notices.c
+        where = [table.document["agent"].as_string().in_(agents)] if agents else []
+        where += [] if delivered else [table.state != "delivered"]
+        found = page(self._connection, table.document, where, by=(table.next_at, table.id), limit=limit,
+                     after=table.id == after if after else None)  # fmt: skip
+        return [load(Notice, one) for one in found]
+
+    def told(self, channel: str, *, limit: int, after: str = "") -> list[Notice]:
+        """Give the notices of a channel, newest first, behind the notice `after`."""
+        table = tables.notices.c
+        by = (table.document["at"].as_string(), table.id)
+        found = page(self._connection, table.document, [_channel == channel], by=by, limit=limit, newest=True,
+                     after=table.id == after if after else None)  # fmt: skip
+        return [load(Notice, one) for one in found]
+
+    def channels(self, now: datetime) -> list[str]:
+        """Give the channels with a waiting notice whose time has come, in the order in which it came."""
         table = tables.notices
-        here = sa.and_(table.c.state == "waiting", table.c.next_at <= now)
-        query = sa.select(table.c.document).where(here).order_by(table.c.next_at, table.c.id).limit(1)
-        row = self._connection.execute(query).one_or_none()
+        query = sa.select(_channel).where(_due(now)).group_by(_channel).order_by(sa.func.min(table.c.next_at))
+        return [str(channel) for (channel,) in self._connection.execute(query)]
+
+    def due(self, now: datetime, channel: str = "") -> Notice | None:
+        """Give the waiting notice whose time came first, of one channel or of all, if any has come."""
+        table = tables.notices
+        query = sa.select(table.c.document).where(_due(now)).order_by(table.c.next_at, table.c.id).limit(1)
+        row = self._connection.execute(query.where(_channel == channel) if channel else query).one_or_none()
         return None if row is None else load(Notice, row.document)
 
     def swap(self, notice: Notice) -> Notice:
@@ -66,6 +93,10 @@ class SqlNonces:
         table = tables.nonces
         self._connection.execute(sa.delete(table).where(table.c.at < forget_before))
         return bool(insert_or_keep(self._connection, table, [{"nonce": nonce, "at": at}]))
+
+
+def _due(now: datetime) -> sa.ColumnElement[bool]:
+    return sa.and_(tables.notices.c.state == "waiting", tables.notices.c.next_at <= now)
 
 
 def _row(notice: Notice) -> dict[str, object]:

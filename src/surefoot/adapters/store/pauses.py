@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
+from datetime import datetime
 
 import sqlalchemy as sa
 
 from surefoot.adapters.store import tables
 from surefoot.adapters.store.codec import dump, load
-from surefoot.adapters.store.rows import insert_or_keep, swap
+from surefoot.adapters.store.rows import insert_or_keep, page, swap, unexpired
 from surefoot.core.pause import Pause
 
 
@@ -25,21 +27,37 @@ class SqlPauses:
     def find(self, agent: str, name: str) -> Pause | None:
         """Give a pause, if it is there."""
         table = tables.pauses.c
-        found = self._listed(table.agent == agent, table.name == name)
+        found = self._found(table.agent == agent, table.name == name)
         return found[0] if found else None
 
     def named(self, name: str) -> list[Pause]:
         """Give all agents' pauses of a name."""
-        return self._listed(tables.pauses.c.name == name)
+        return self._found(tables.pauses.c.name == name)
 
-    def of_execution(self, execution: str) -> Pause | None:
-        """Give the newest pause of an execution."""
-        found = self._listed(tables.pauses.c.execution == execution) if execution else []
-        return found[-1] if found else None
+    def of_execution(self, execution: str) -> list[Pause]:
+        """Give the pauses of an execution, oldest first."""
+        return self._found(tables.pauses.c.execution == execution) if execution else []
 
     def all(self, agent: str | None = None) -> list[Pause]:
         """Give all pauses, oldest first."""
-        return self._listed(sa.true() if agent is None else tables.pauses.c.agent == agent)
+        return self._found(sa.true() if agent is None else tables.pauses.c.agent == agent)
+
+    def listed(
+        self, *, limit: int | None = None, after: tuple[str, str] | None = None, agents: Collection[str] = (),
+        waiting: datetime | None = None,
+    ) -> list[Pause]:  # fmt: skip
+        """Give pauses, oldest first, behind the pause `after` (agent, name); of all agents if none is named.
+
+        With `waiting` only those that nobody has decided and that have not expired by then.
+        """
+        table = tables.pauses.c
+        where = [table.agent.in_(agents)] if agents else []
+        if waiting is not None:
+            where += [table.document["state"].as_string() == "pending", unexpired(table.document, waiting)]
+        behind = None if after is None else sa.and_(table.agent == after[0], table.name == after[1])
+        found = page(self._connection, table.document, where, by=(table.requested_at, table.agent, table.name),
+                     after=behind, limit=limit)  # fmt: skip
+        return [load(Pause, one) for one in found]
 
     def swap(self, pause: Pause) -> Pause:
         """Write a pause over the revision it was read at."""
@@ -49,7 +67,7 @@ class SqlPauses:
         swap(self._connection, table, f"pause {pause.name}", key, pause.revision, _row(after))
         return after
 
-    def _listed(self, *where: sa.ColumnElement[bool]) -> list[Pause]:
+    def _found(self, *where: sa.ColumnElement[bool]) -> list[Pause]:
         table = tables.pauses
         query = sa.select(table.c.document).where(*where).order_by(table.c.requested_at, table.c.agent, table.c.name)
         return [load(Pause, row.document) for row in self._connection.execute(query)]

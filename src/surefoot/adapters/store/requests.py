@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
@@ -9,7 +10,7 @@ import sqlalchemy as sa
 
 from surefoot.adapters.store.api_tables import jobs, request_keys, subscriptions
 from surefoot.adapters.store.codec import dump, load
-from surefoot.adapters.store.rows import put, swap
+from surefoot.adapters.store.rows import page, put, swap
 from surefoot.core.errors import NotFound
 from surefoot.core.job import Job
 from surefoot.core.request_key import RequestKey
@@ -41,6 +42,14 @@ class SqlRequestKeys:
         """Delete keys that are older."""
         self._connection.execute(sa.delete(request_keys).where(request_keys.c.at < before))
 
+    def blank(self) -> None:
+        """Keep no answer any more, only that there was one."""
+        table = request_keys.c
+        query = sa.select(table.document).where(table.document["state"].as_string() == "done")
+        for row in self._connection.execute(query).all():
+            known = load(RequestKey, row.document)
+            self.put(replace(known, secret=True, headers={}, body=""))
+
 
 class SqlJobs:
     """Long work by id."""
@@ -59,13 +68,14 @@ class SqlJobs:
             raise NotFound(f"there is no job {job_id!r}", hint="GET /api/v1/jobs lists them; surefoot jobs too")
         return load(Job, found)
 
-    def all(self, *, limit: int, after: str = "") -> list[Job]:
-        """Give jobs, newest first, from the one after the job `after` on."""
-        query = sa.select(jobs.c.document).order_by(jobs.c.at.desc(), jobs.c.id.desc()).limit(limit)
-        if after:
-            last = sa.select(jobs.c.at, jobs.c.id).where(jobs.c.id == after).subquery()
-            query = query.where(sa.tuple_(jobs.c.at, jobs.c.id) < sa.tuple_(last.c.at, last.c.id))
-        return [load(Job, row.document) for row in self._connection.execute(query)]
+    def all(self, *, limit: int, after: str = "", agents: Collection[str] = (), kind: str = "") -> list[Job]:
+        """Give jobs, newest first, from the one after the job `after` on; of all agents if none is named."""
+        table = jobs.c
+        where = [table.document["agent"].as_string().in_(agents)] if agents else []
+        where += [table.document["kind"].as_string() == kind] if kind else []
+        found = page(self._connection, table.document, where, by=(table.at, table.id), limit=limit, newest=True,
+                     after=table.id == after if after else None)  # fmt: skip
+        return [load(Job, one) for one in found]
 
     def unfinished(self) -> list[Job]:
         """Give the jobs that have not ended."""

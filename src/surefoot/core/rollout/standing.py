@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from surefoot.core.errors import Conflict
 from surefoot.core.rollout.settings import RolloutSettings, RolloutState
 
 HOLDBACK = ":holdback"
@@ -64,6 +65,12 @@ class Rollout:
     def watched(self) -> bool:
         """Whether a holdback is served."""
         return self.state == "promoted" and self.holdback_percent > 0
+
+
+def must_stand_at(rollout: Rollout, epoch: int | None) -> None:
+    """Raise Conflict where the share has moved since it was looked at; without an epoch nobody says what they saw."""
+    if epoch is not None and epoch != rollout.epoch:
+        raise Conflict("the share has moved since you looked", hint="look at the rollout again")
 
 
 def rollout_named(scope: str) -> str:
