@@ -156,10 +156,10 @@ def test_hold_takes_the_share_away_and_go_on_gives_the_floor_back(hamlet: Place)
     held = hamlet.see(lambda tx: tx.rollouts.all("intake")[-1])
     assert (held.state, held.weight_percent) == ("frozen", 0)
     incident = hamlet.see(lambda tx: tx.incidents.all("intake")[0].id)
-    reader = hamlet.reader("olga")
+    reader = hamlet.reader("bob")
     word = reader.look("/").form_word()
     assert reader.send(f"/incidents/{incident}/close", form_word=word, reason="it was the bank").status == 303
-    assert hamlet.see(lambda tx: tx.incidents.get(incident).closed_by) == "olga"
+    assert hamlet.see(lambda tx: tx.incidents.get(incident).closed_by) == "bob"
     assert steer(hamlet, "thaw").status == 303
     assert hamlet.see(lambda tx: tx.rollouts.all("intake")[-1].state) == "canary"
 
