@@ -345,7 +345,7 @@ def test_processes_that_open_a_store_at_once_build_or_upgrade_it_once(path, old)
     assert [process.returncode for process in running] == [0] * 4, errors
     after = contents(path)
     assert after["alembic_version"] == [(revisions()[-1],)]
-    assert all(after[name] == rows for name, rows in before.items() if name != "alembic_version")
+    assert [name for name, rows in before.items() if name != "alembic_version" and cut(after[name], rows) != rows] == []
 
 
 # What is broken --------------------------------------------------------------------------------------------------

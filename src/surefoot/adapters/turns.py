@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from surefoot.adapters.models.endpoint import Endpoint, endpoint_from
 from surefoot.adapters.models.prices import cost_of, most_tokens
+from surefoot.adapters.models.setback import AGAIN
 from surefoot.core.errors import Invalid, NotFound
 from surefoot.core.proposal import Cost
 from surefoot.core.wire import asked, heard, text_of
@@ -22,7 +23,6 @@ from surefoot.ports.turn import Body, Setback, Turned, Turns
 if TYPE_CHECKING:
     from surefoot.config import ModelSettings
 
-_AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 520, 521, 522, 529})
 _PASSED = ("messages", "tools", "tool_choice", "response_format", "temperature", "top_p", "seed", "reasoning_effort")
 LONGEST_ANSWER = 4096
 
@@ -62,15 +62,14 @@ class EndpointTurns:
         return self._read(body, response.status_code, response.content)
 
     def _sent(self, body: Body) -> dict[str, Any]:
-        bound = "max_completion_tokens" if self._endpoint.is_openai else "max_tokens"
         told = {name: body[name] for name in _PASSED if body.get(name) is not None}
-        return {**told, "model": self._endpoint.model, bound: self._bound(body), "stream": False}
+        return {**told, "model": self._endpoint.model, self._endpoint.bound_name: self._bound(body), "stream": False}
 
     def _bound(self, body: Body) -> int:
         return int(body.get("max_tokens") or max(LONGEST_ANSWER, self._endpoint.max_tokens))
 
     def _read(self, body: Body, status: int, content: bytes) -> Turned:
-        if status in _AGAIN:
+        if status in AGAIN:
             raise Setback(f"the model {self.name!r} says {status}", hint="try later")
         if status >= 500:
             raise Setback(f"the model {self.name!r} says {status}", hint="try later", again=False, billed=True)

@@ -39,24 +39,21 @@ class Intake:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        headers, status = headers_of(scope), 499
+        headers = headers_of(scope)
         as_json = headers.get("content-type", "").partition(";")[0].strip().lower() == JSON
         try:
-            status = await self._answered(scope, headers, receive, send, as_json=as_json)
+            await self._answered(scope, headers, receive, send, as_json=as_json)
         except ClientGone:
             self._house.tally.gone += 1
         except SurefootError as error:
-            status = await self._refused(send, error, as_json=as_json)
+            await self._refused(send, error, as_json=as_json)
         except Exception:
-            status = 500
             await self._said(send, 500, "Surefoot made a mistake; please report it, with its log", as_json=as_json)
             raise
-        finally:
-            self._house.tally.requests[(f"otlp-{self._what}", status)] += 1
 
     async def _answered(
         self, scope: Scope, headers: dict[str, str], receive: Receive, send: Send, *, as_json: bool
-    ) -> int:
+    ) -> None:
         guest = await admitted(scope, headers, self._house.admission)
         must_may(guest.token, "record")
         _must_be_known(headers, as_json=as_json)
@@ -66,7 +63,6 @@ class Intake:
             receipt = await keep(content, sees=guest.token.sees, as_json=as_json)
         said = self._taking.packer.receipt(self._what, receipt.rejected, receipt.why, as_json=as_json)
         await answer(send, 200, said, _form(as_json))
-        return 200
 
     async def _read(self, receive: Receive, headers: dict[str, str], take: Callable[[int], None]) -> bytes:
         """Read the body, and unpack it piece by piece, so that a small one cannot become a large one unseen."""
@@ -95,14 +91,13 @@ class Intake:
             f"the request is longer than {self._most} bytes", hint="send smaller batches, or raise gateway.otlp_bytes"
         )  # fmt: skip
 
-    async def _refused(self, send: Send, error: SurefootError, *, as_json: bool) -> int:
+    async def _refused(self, send: Send, error: SurefootError, *, as_json: bool) -> None:
         status = 415 if isinstance(error, NoSuchForm) else status_of(error)
         more: RawHeaders = [(b"www-authenticate", b"Bearer")] if status == 401 else []
         if status in (429, 503):
             more.append((b"retry-after", str(retry_after(error)).encode()))
         message = f"{error.message}; {error.hint}" if error.hint else error.message
         await self._said(send, status, message, more, as_json=as_json)
-        return status
 
     async def _said(
         self, send: Send, status: int, message: str, more: RawHeaders | None = None, *, as_json: bool

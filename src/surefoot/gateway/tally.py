@@ -19,7 +19,6 @@ class Tally:
     One is `left` to the program that says that it records the whole (`X-Surefoot-Part-Of`); `left` has those by agent.
     """
 
-    requests: Counter[tuple[str, int]] = field(default_factory=Counter[tuple[str, int]])
     records: Counter[str] = field(default_factory=Counter[str])
     finishes: Counter[str] = field(default_factory=Counter[str])
     left: Counter[str] = field(default_factory=Counter[str])

@@ -70,6 +70,11 @@ class Endpoint:
         return self.host == urlsplit(OPENAI).hostname
 
     @property
+    def bound_name(self) -> str:
+        """The field that bounds an answer; only OpenAI itself has renamed it, and others may ignore the new name."""
+        return "max_completion_tokens" if self.is_openai else "max_tokens"
+
+    @property
     def pinned_name(self) -> str:
         """What tells its answers from those of any other endpoint: model, address and bound."""
         parts = urlsplit(self.base_url)

@@ -194,10 +194,9 @@ def _parameters(letter: Letter) -> ModelRequestParameters:
 
 
 def _body(endpoint: Endpoint, letter: Letter) -> dict[str, Any]:
-    """The fields besides messages; only OpenAI itself has renamed the bound, and others may ignore the new name."""
-    bound = "max_completion_tokens" if endpoint.is_openai else "max_tokens"
+    """The fields besides messages."""
     named = {"max_tokens", "max_completion_tokens"} & letter.fields.keys()
-    return {**letter.fields} if named else {bound: letter.max_tokens, **letter.fields}
+    return {**letter.fields} if named else {endpoint.bound_name: letter.max_tokens, **letter.fields}
 
 
 def _reply(endpoint: Endpoint, letter: Letter, response: ModelResponse) -> Reply:

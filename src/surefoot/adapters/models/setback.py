@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pydantic_ai.exceptions import ModelAPIError, ModelHTTPError
 
 # Statuses of a server that did no work. Behind the others above 500, such as 504, somebody may have done it.
-_AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 520, 521, 522, 529})
+AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 520, 521, 522, 529})
 _REFUSALS = frozenset({"content_filter", "content_policy_violation"})
 _QUOTED = 300
 
@@ -96,9 +96,9 @@ def _declined(endpoint: Endpoint, error: ModelHTTPError) -> Setback:
         return Setback(Invalid(f"there is no model {endpoint.model!r} at {where}{said}", hint=hint))
     if isinstance(error, ModelQuotaExceededError):
         return Setback(Unavailable(f"the quota at {where} is used up{said}", hint="top it up, or choose another model"))
-    if error.status_code in _AGAIN or error.status_code >= 500:
+    if error.status_code in AGAIN or error.status_code >= 500:
         busy = Unavailable(f"the model {endpoint.name!r} is not available at {where}{said}", hint="try again later")
-        idle = error.status_code in _AGAIN
+        idle = error.status_code in AGAIN
         return Setback(busy, again=idle, billed=not idle, wait_s=error.retry_after or 0.0)
     hint = "mend the question or the genome's parameters"
     return Setback(Invalid(f"the question was declined by {where}{said}", hint=hint))
