@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 MAKEFLAGS += --no-builtin-rules --no-print-directory
+# Where Python may not keep what it compiled (images of containers often say so), each process compiles everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 bin := .venv/bin
 # make test SLOW=1 includes the slow tests; -m "" undoes the default -m "not slow" of pyproject.toml.

@@ -57,14 +57,14 @@ class Batch:
         return " ".join(self._chance.choices(WORDS, k=58))
 
     def _trace(self) -> bytes:
-        chance, now, out = self._chance, time.time_ns(), b""
+        chance, now, out, session = self._chance, time.time_ns(), b"", self._chance.randbytes(16).hex()
         version = chance.choice(("v1", "v1", "v2", "v3"))
         bad = chance.random() < {"v1": 0.10, "v2": 0.05, "v3": 0.02}[version]
         for number in range(SPANS_PER_TRACE):
             told: Mapping[str, str | int] = {
                 "agent.version": version, "openinference.span.kind": "AGENT" if number == 0 else "LLM",
                 "llm.model_name": "stub", "llm.token_count.prompt": 210, "llm.token_count.completion": 60,
-                "input.value": self._text(), "output.value": self._text(), "session.id": chance.randbytes(16).hex(),
+                "input.value": self._text(), "output.value": self._text(), "session.id": session,
             }  # fmt: skip
             failed = bad and number in (0, 4)
             status = (_field(2, b"tool failed") if failed else b"") + (b"\x18\x02" if failed else b"\x18\x01")

@@ -38,6 +38,10 @@ Every command takes `--help`, and all but `demo` and `try` take these two, befor
 on a terminal only (`NO_COLOR` turns that off), and a piped table is never cut. Times are UTC. A version is written
 `3` or `v3`; where it says so, `live` and `draft` are versions too.
 
+A duration is a number and a unit (`s`, `m`, `h`, `d`, `w`), or several from the longest to the shortest: `30s`, `15m`,
+`1h30m`, `7d`, `4w`. It is read like that everywhere, also in the API. A moment is such a duration ago (`7d`), a day
+(`2026-01-05`) or ISO 8601, in UTC where it names no zone.
+
 ## Errors and exit codes
 
 What went wrong is two lines on standard error, `error:` and `hint:`, or with `--json` one document on standard output:

@@ -32,11 +32,21 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in [name for name in os.environ if PRIVATE.match(name)]:
         del os.environ[name]
     os.environ["HOME"] = home
+    # Hundreds of processes are started here: what the first one compiled, the others need not compile again.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     # On shared cores a deadline measures the neighbours; in CI the same examples every time.
     hypothesis.settings.register_profile("house", deadline=None, derandomize="CI" in os.environ, print_blob=True)
     # make check asks for a quick look; make test takes the full one.
     hypothesis.settings.register_profile("quick", hypothesis.settings.get_profile("house"), max_examples=15)
     hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than there are cores: half of what the tests do is to wait for processes, servers and pages."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores + 1
 
 
 class NetworkClosed(RuntimeError):

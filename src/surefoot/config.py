@@ -46,7 +46,8 @@ class NotifySettings(_Section):
         tuple[str, ...], Field(description="a program and its arguments; the text comes on its standard input")
     ] = ()
     allow_private_hosts: Annotated[
-        tuple[str, ...], Field(description="hosts or addresses that a webhook may reach although they are not public")
+        tuple[str, ...],
+        Field(description="hosts, addresses or networks that a webhook may reach although they are not public"),
     ] = ()
     terminal: Annotated[bool, Field(description="one line on standard error of the process that delivers")] = True
 
@@ -138,11 +139,18 @@ class ProcessSettings(_Section):
     deadline_s: Annotated[
         float, Field(gt=0, le=86_400, description="the time to the end of an execution, where its caller names none")
     ] = 120.0
+    waiting_s: Annotated[
+        float, Field(gt=0, le=86_400, description="how long an execution is believed that it waits, for no person")
+    ] = 3600.0
     at_once: Annotated[
         int, Field(ge=1, le=10_000, description="how many executions a worker sends at once, and how many callers wait")
     ] = 64
     waiting: Annotated[int, Field(ge=1, description="how many executions may wait to be sent")] = 1_000
     most_bytes: Annotated[int, Field(ge=1024, description="the longest result that is read")] = 1024 * 1024
+    schemas: Annotated[
+        Literal["enforce", "show"],
+        Field(description="whether inputs and results are held to the schemas that processes register"),
+    ] = "enforce"
     allow_hosts: Annotated[
         tuple[str, ...],
         Field(description="hosts, addresses or networks that are not public, and where processes may be all the same"),

@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from surefoot.adapters.nodes import Guard, HttpNode
-from surefoot.adapters.nodes.guard import LOOPBACK
 from surefoot.core.errors import Forbidden, Invalid, SurefootError, Unavailable
+from surefoot.core.reach import LOOPBACK, Reach, reach_of
 from surefoot.ports.node import NotSent
 
 
@@ -39,6 +39,10 @@ def port() -> Iterator[int]:
     server.server_close()
 
 
+def only(*allowed: str) -> Reach:
+    return reach_of(allowed, setting="[processes] allow_hosts")
+
+
 def permitted(guard: Guard, address: str) -> str:
     return asyncio.run(guard.permit(address))
 
@@ -50,11 +54,11 @@ def names(*answers: list[str]) -> Guard:
     async def resolve(host: str, port: int) -> list[str]:
         return left.pop(0) if len(left) > 1 else left[0]
 
-    return Guard(LOOPBACK, resolve=resolve)
+    return Guard(only(*LOOPBACK), resolve=resolve)
 
 
 def test_an_address_is_spelt_in_one_way() -> None:
-    near = Guard(LOOPBACK)
+    near = Guard(only(*LOOPBACK))
     assert permitted(near, "http://127.0.0.1:9000/") == permitted(near, "http://127.0.0.1:9000")
     assert permitted(near, "http://LOCALHOST:9000/a/") == "http://localhost:9000/a"
     assert permitted(near, "http://[::1]:9000") == "http://[::1]:9000"
@@ -65,12 +69,12 @@ def test_an_address_is_spelt_in_one_way() -> None:
 )
 def test_this_machine_is_reached_only_where_it_is_allowed_however_it_is_spelt(address: str) -> None:
     with pytest.raises(Forbidden, match="not a public address"):
-        permitted(Guard(), address)
-    assert permitted(Guard(LOOPBACK), address).startswith("http://")
+        permitted(Guard(only()), address)
+    assert permitted(Guard(only(*LOOPBACK)), address).startswith("http://")
 
 
 def test_a_network_a_host_or_an_address_can_be_allowed_and_nothing_beside_it() -> None:
-    guard = Guard(("10.1.0.0/16", "192.168.7.7"))
+    guard = Guard(only("10.1.0.0/16", "192.168.7.7"))
     for address in ("http://10.1.2.3", "http://192.168.7.7:8080"):
         permitted(guard, address)
     for address in ("http://10.2.0.1", "http://192.168.7.8", "http://127.0.0.1", "http://169.254.169.254"):
@@ -121,9 +125,9 @@ def test_a_name_service_that_does_not_answer_holds_nobody_up(monkeypatch: pytest
         await asyncio.sleep(60)
         return []
 
-    monkeypatch.setattr("surefoot.adapters.nodes.guard.RESOLVE_S", 0.05)
+    monkeypatch.setattr("surefoot.adapters.address.RESOLVE_S", 0.05)
     with pytest.raises(Unavailable, match="was not told in"):
-        permitted(Guard(resolve=never), "https://agents.example")
+        permitted(Guard(only(), resolve=never), "https://agents.example")
 
 
 @pytest.mark.parametrize(
@@ -133,6 +137,6 @@ def test_a_name_service_that_does_not_answer_holds_nobody_up(monkeypatch: pytest
 )  # fmt: skip
 def test_what_is_no_address_is_told_in_words(address: str) -> None:
     with pytest.raises(Invalid) as told:
-        permitted(Guard(LOOPBACK), address)
+        permitted(Guard(only(*LOOPBACK)), address)
     assert isinstance(told.value, SurefootError)
     assert told.value.hint

@@ -6,6 +6,8 @@ import base64
 import json
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,8 +24,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status, TracesData
 
 from surefoot.adapters.otlp import answers, body
 from surefoot.adapters.otlp.packing import Packing
+from surefoot.adapters.redactor import Redactor
 from surefoot.core.errors import Invalid
-from surefoot.core.redaction import doubtful, redact
+from surefoot.core.redaction import redact
 from surefoot.ports.spans import Parcel, Terms
 
 NOW = datetime(2026, 1, 5, 8, tzinfo=UTC)
@@ -35,6 +38,9 @@ TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 def packing(**given: Any) -> Packing:
     plain = {"redact": str, "redact_name": str, "redact_label": str} | given
     return Packing(**plain)
+
+
+suspect = Redactor("typed", Path(), {}).suspect
 
 
 def scrubbed(text: str) -> str:
@@ -95,15 +101,21 @@ def as_json(request: ExportTraceServiceRequest) -> bytes:
     return json.dumps(mended(MessageToDict(request))).encode()
 
 
+def spans_of(parcel: Parcel) -> list[Any]:
+    return [span for group in parcel.groups for span in body.read(group)]
+
+
 @given(st.lists(SPANS, max_size=4))
 @settings(max_examples=60)
 def test_both_forms_of_a_request_are_the_same_rows(spans: list[Span]) -> None:
     request = request_of(spans)
     binary = packing().traces(request.SerializeToString(), TERMS, as_json=False)
     text = packing().traces(as_json(request), TERMS, as_json=True)
-    assert [row[:-1] for row in text.rows] == [row[:-1] for row in binary.rows]
-    assert [row.trace_id for row in binary.rows] == [one.trace_id.hex() for one in spans]
-    assert [body.read(row) for row in text.rows] == [body.read(row) for row in binary.rows]
+    assert [group[:-1] for group in text.groups] == [group[:-1] for group in binary.groups]
+    assert {(one.trace_id, one.span_id) for one in spans_of(binary)} == {
+        (one.trace_id.hex(), one.span_id.hex()) for one in spans
+    }
+    assert spans_of(text) == spans_of(binary)
     assert not text.rejected
     assert not binary.rejected
 
@@ -112,9 +124,11 @@ def test_both_forms_of_a_request_are_the_same_rows(spans: list[Span]) -> None:
 @settings(max_examples=30)
 def test_bodies_one_after_the_other_are_an_export_of_what_was_sent(spans: list[Span]) -> None:
     parcel = packing().traces(request_of(spans).SerializeToString(), TERMS, as_json=False)
-    whole = TracesData.FromString(b"".join(body.field(b"\x0a", row.body) for row in parcel.rows))
-    sent = [scoped.spans[0] for group in whole.resource_spans for scoped in group.scope_spans]
-    assert [one.SerializeToString() for one in sent] == [one.SerializeToString() for one in spans]
+    whole = TracesData.FromString(b"".join(body.field(b"\x0a", group.body) for group in parcel.groups))
+    sent = [one for group in whole.resource_spans for scoped in group.scope_spans for one in scoped.spans]
+    once = {(one.trace_id, one.span_id): one for one in reversed(spans)}
+    assert {one.SerializeToString() for one in sent} == {one.SerializeToString() for one in once.values()}
+    assert len(sent) == len(once)
     assert {one.resource.attributes[0].value.string_value for one in whole.resource_spans} == {"shop"}
 
 
@@ -131,7 +145,8 @@ def test_bytes_that_are_broken_anywhere_are_read_or_refused(told: tuple[bytes, i
         for form in (False, True):
             with suppress(Invalid):
                 parcel = read(bytes(broken), TERMS, as_json=form)
-                assert [body.read(row).trace_id for row in parcel.rows] == [row.trace_id for row in parcel.rows]
+                for group in parcel.groups:
+                    assert [one.span_id for one in body.read(group)] == group.ids
 
 
 JSON = st.recursive(
@@ -151,10 +166,10 @@ def test_a_span_or_record_of_any_shape_is_taken_or_refused(shape: Any) -> None:
     records = {"resourceLogs": [{"scopeLogs": [{"logRecords": [shape]}]}]}
     with suppress(Invalid):
         parcel = packing().traces(json.dumps(document).encode(), TERMS, as_json=True)
-        assert len(parcel.rows) + sum(parcel.rejected.values()) == 1, "taken or refused, and never both or neither"
+        assert len(spans_of(parcel)) + sum(parcel.rejected.values()) == 1, "taken or refused, and never both or neither"
     with suppress(Invalid):
         parcel = packing().logs(json.dumps(records).encode(), TERMS, as_json=True)
-        assert len(parcel.rows) + sum(parcel.rejected.values()) <= 1, "a record that is no evaluation is neither"
+        assert len(spans_of(parcel)) + sum(parcel.rejected.values()) <= 1, "a record that is no evaluation is neither"
 
 
 @pytest.mark.parametrize("depth", [33, 400, 20_000])
@@ -166,7 +181,7 @@ def test_a_value_that_is_nested_too_deeply_is_refused(depth: int) -> None:
         parcel = packing().traces(content, TERMS, as_json=True)
     except Invalid:
         return
-    assert parcel.rows == []
+    assert parcel.groups == []
     assert list(parcel.rejected) == ["a value is nested more than 32 deep"]
 
 
@@ -191,12 +206,12 @@ def test_wherever_a_secret_stands_it_is_not_in_the_row(where: int, spans: list[S
         lambda: one.links.add(trace_state=secret),
     ]  # fmt: skip
     places[where]()
-    looking = packing(redact=scrubbed, redact_name=scrubbed, redact_label=scrubbed, doubtful=doubtful)
+    looking = packing(redact=scrubbed, redact_name=scrubbed, redact_label=scrubbed, suspect=suspect)
     parcel = looking.traces(request_of(spans).SerializeToString(), TERMS, as_json=False)
-    assert len(parcel.rows) == len(spans)
-    for row in parcel.rows:
-        assert secret.encode() not in row.body
-        assert secret not in "\n".join(str(column) for column in row[:-1])
+    assert len(spans_of(parcel)) == len({(each.trace_id, each.span_id) for each in spans})
+    for group in parcel.groups:
+        assert secret.encode() not in group.body
+        assert secret not in "\n".join(str(column) for column in group[:-1])
 
 
 def test_what_no_reader_knows_is_not_kept() -> None:
@@ -205,7 +220,64 @@ def test_what_no_reader_knows_is_not_kept() -> None:
     told.attributes.add(key="surefoot.agent").value.string_value = "shop"
     content = body.field(b"\x0a", body.field(b"\x12", body.field(b"\x12", told.SerializeToString() + stranger)))
     parcel = packing().traces(content, TERMS, as_json=False)
-    assert [b"tomorrow" in row.body for row in parcel.rows] == [False]
+    assert [b"tomorrow" in group.body for group in parcel.groups] == [False]
+
+
+def test_a_field_of_tomorrow_is_kept_where_it_says_nothing_suspicious() -> None:
+    for said, kept in ((b"tomorrow", True), (b"ann@example.org", False)):
+        told = Span(trace_id=b"\x01" * 16, span_id=b"\x02" * 8, name="chat")
+        told.attributes.add(key="surefoot.agent").value.string_value = "shop"
+        content = told.SerializeToString() + body.field(b"\xfa\x7f", said)
+        content = body.field(b"\x0a", body.field(b"\x12", body.field(b"\x12", content)))
+        looking = packing(redact=scrubbed, redact_name=scrubbed, redact_label=scrubbed, suspect=suspect)
+        parcel = looking.traces(content, TERMS, as_json=False)
+        assert [said in group.body for group in parcel.groups] == [kept]
+        assert [one.name for one in spans_of(parcel)] == ["chat"]
+
+
+@given(st.lists(SPANS, min_size=1, max_size=4), st.integers(0, 3))
+@settings(max_examples=40)
+def test_however_a_request_is_laid_out_the_same_is_kept(spans: list[Span], how: int) -> None:
+    request = request_of(spans)
+    group, scoped = request.resource_spans[0], request.resource_spans[0].scope_spans[0]
+    resource, scope = (one.SerializeToString() for one in (group.resource, scoped.scope))
+    fields = [body.field(b"\x12", one.SerializeToString()) for one in spans]
+    below = [b"".join(fields) + body.field(b"\x0a", scope), body.field(b"\x0a", scope) * 2 + b"".join(fields),
+             b"".join(fields) + b"\xfa\x7f\x01x", body.field(b"\x1a", b"schema") + b"".join(fields)][how]  # fmt: skip
+    odd = body.field(b"\x0a", body.field(b"\x12", below) + body.field(b"\x0a", resource))
+    usual = packing(suspect=lambda *_: None).traces(request.SerializeToString(), TERMS, as_json=False)
+    parcel = packing(suspect=lambda *_: None).traces(odd, TERMS, as_json=False)
+    assert spans_of(parcel) == spans_of(usual)
+
+
+def named_span(number: int, trace: str = TRACE, **names: str) -> dict[str, Any]:
+    pairs = [{"key": name.replace("_", "."), "value": {"stringValue": value}} for name, value in names.items()]
+    return span(traceId=trace, spanId=f"{number:016x}", attributes=pairs)
+
+
+def test_spans_of_a_trace_are_one_group_and_what_one_of_them_names_holds_for_all() -> None:
+    parcel = read(named_span(1), named_span(2, user_id="ann"), named_span(3, session_id="s"), named_span(4, "ab" * 16))
+    assert [(len(one.ids), one.session, one.actor) for one in parcel.groups] == [(3, "s", "ann"), (1, "", "")]
+    assert {one.actor for one in spans_of(parcel)[:3]} == {"ann"}
+
+
+def test_a_request_is_of_the_session_that_any_of_its_spans_names() -> None:
+    for spans in ((named_span(1), named_span(2, session_id="s")), (named_span(2, session_id="s"), named_span(1))):
+        assert {one.session for one in read(*spans).claims} == {"s"}
+
+
+def test_what_two_persons_did_in_one_trace_is_kept_apart() -> None:
+    parcel = read(named_span(1, user_id="ann"), named_span(2, user_id="bob"), named_span(3, user_id="ann"))
+    assert [(one.actor, len(one.ids)) for one in parcel.groups] == [("ann", 2), ("bob", 1)]
+
+
+def test_of_a_group_only_what_is_new_is_left() -> None:
+    failing = span(spanId=f"{2:016x}", status={"code": 2})
+    group = read(named_span(1), failing, named_span(3)).groups[0]
+    left = body.without(group, {f"{1:016x}", f"{3:016x}"})
+    assert left is not None
+    assert (left.ids, left.failed, [one.span_id for one in body.read(left)]) == ([f"{2:016x}"], 1, [f"{2:016x}"])
+    assert body.without(group, set(group.ids)) is None
 
 
 def span(**rest: Any) -> dict[str, Any]:
@@ -238,7 +310,7 @@ def read(*spans: Any) -> Parcel:
 def test_what_is_wrong_with_a_span_is_said(change: dict[str, Any], why: str) -> None:
     parcel = read(span() | change, span())
     assert [why in reason for reason in parcel.rejected] == [True]
-    assert [row.span_id for row in parcel.rows] == [SPAN]
+    assert [one.span_id for one in spans_of(parcel)] == [SPAN]
 
 
 @pytest.mark.parametrize(
@@ -257,20 +329,26 @@ def test_what_is_no_request_at_all_is_invalid(content: bytes) -> None:
 
 def test_a_clock_that_goes_ahead_is_held_back_but_what_it_said_is_kept() -> None:
     ahead = 2_000_000_000_000_000_000
-    row = read(span(startTimeUnixNano=str(ahead), endTimeUnixNano=str(ahead))).rows[0]
-    assert row.started == row.ended == int(NOW.timestamp() * 1e6)
-    assert body.read(row).started_ns == ahead
+    group = read(span(startTimeUnixNano=str(ahead), endTimeUnixNano=str(ahead))).groups[0]
+    assert group.started == group.ended == int(NOW.timestamp() * 1e6)
+    assert body.read(group)[0].started_ns == ahead
 
 
 def test_the_last_of_the_same_attributes_counts_and_the_agent_is_the_nearest_that_is_named() -> None:
+    numbers = count(1)
+
     def named(*pairs: tuple[str, str]) -> dict[str, Any]:
-        return span(attributes=[{"key": name, "value": {"stringValue": value}} for name, value in pairs])
+        number = next(numbers)
+        return span(
+            spanId=f"{number:016x}",
+            attributes=[{"key": name, "value": {"stringValue": value}} for name, value in pairs],
+        )
 
     parcel = read(
         named(), named(("surefoot.agent", "a")), named(("surefoot.agent", "a"), ("gen_ai.agent.name", "b")),
         named(("surefoot.agent", "a"), ("surefoot.agent", "c")),
     )  # fmt: skip
-    assert [row.agent for row in parcel.rows] == ["shop", "a", "b", "c"]
+    assert [group.agent for group in parcel.groups] == ["shop", "a", "b", "c"]
 
 
 def test_evaluations_are_the_same_when_they_come_again_and_differ_when_they_differ() -> None:
@@ -284,7 +362,7 @@ def test_evaluations_are_the_same_when_they_come_again_and_differ_when_they_diff
         record.attributes.add(key="gen_ai.evaluation.score.label").value.string_value = label
         return request.SerializeToString()
 
-    ids = [packing().logs(one(label), TERMS, as_json=False).evaluations[0][0].span_id for label in ("a", "a", "b")]
+    ids = [packing().logs(one(label), TERMS, as_json=False).evaluations[0][0].span_ids for label in ("a", "a", "b")]
     assert ids[0] == ids[1] != ids[2]
 
 

@@ -16,12 +16,13 @@ from pathlib import Path
 
 import pytest
 
-from surefoot.adapters.notify.address import is_public, looked_up, permitted, target_of
+from surefoot.adapters.address import looked_up, reached
 from surefoot.adapters.notify.email_command import EmailCommand
 from surefoot.adapters.notify.terminal import Terminal
 from surefoot.adapters.notify.webhook import Webhook
 from surefoot.core.errors import Forbidden, Invalid, Unavailable
 from surefoot.core.notice import Notice
+from surefoot.core.reach import Reach, is_public, reach_of
 from surefoot.core.signature import Unauthenticated, verify
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -73,8 +74,12 @@ def receiver() -> Iterator[Receiver]:
     made.close()
 
 
+def only(*allowed: str) -> Reach:
+    return reach_of(allowed, setting="[notify] allow_private_hosts")
+
+
 def hook(url: str, *, secret: str = SECRET, allow=("127.0.0.1",), **more) -> Webhook:
-    return Webhook(url, secret, clock=lambda: NOW, allow_private_hosts=allow, **more)
+    return Webhook(url, secret, clock=lambda: NOW, reach=only(*allow), **more)
 
 
 def resolves_to(*addresses: str):
@@ -253,8 +258,9 @@ async def test_a_host_that_is_allowed_by_name_may_be_private_and_others_still_ma
 
 async def test_a_public_host_is_told_with_tls_only():
     with pytest.raises(Forbidden, match="without TLS"):
-        await permitted(target_of("http://hooks.example.com/"), (), resolves_to("1.1.1.1"))
-    assert await permitted(target_of("https://hooks.example.com/"), (), resolves_to("1.1.1.1")) == "1.1.1.1"
+        await reached(only(), "hooks.example.com", 80, tls=False, resolve=resolves_to("1.1.1.1"))
+    found = await reached(only(), "hooks.example.com", 443, tls=True, resolve=resolves_to("1.1.1.1"))
+    assert found == ["1.1.1.1"]
 
 
 @pytest.mark.parametrize(

@@ -47,8 +47,8 @@ async def test_the_first_that_is_due_and_waits_comes_first(store: Any):
     await store.write(filled)
     assert (await store.read(lambda tx: tx.notices.due(NOW))).id == "n4"
     assert await store.read(lambda tx: tx.notices.due(NOW - timedelta(minutes=4))) is None
-    assert [one.id for one in await store.read(lambda tx: tx.notices.all())] == ["n2", "n4", "n3", "n1", "n0"]
-    assert [one.id for one in await store.read(lambda tx: tx.notices.all("dead"))] == ["n1"]
+    assert [one.id for one in await store.read(lambda tx: tx.notices.listed())] == ["n2", "n4", "n3", "n1", "n0"]
+    assert [one.id for one in await store.read(lambda tx: tx.notices.listed()) if one.state == "dead"] == ["n1"]
 
 
 async def test_each_channel_has_an_order_of_its_own(store: Any):
@@ -104,5 +104,5 @@ async def test_what_a_transaction_takes_back_was_never_announced_or_spent(store:
 
     with pytest.raises(Conflict):
         await store.write(fails)
-    assert await store.read(lambda tx: tx.notices.all()) == []
+    assert await store.read(lambda tx: tx.notices.listed()) == []
     assert await store.write(lambda tx: tx.nonces.spend("once", at=NOW, forget_before=NOW))

@@ -302,14 +302,11 @@ def test_of_many_who_swap_the_same_revision_one_wins(opener):
     assert read(stores[0], lambda tx: tx.agents.get("support")).live == 10 + won[0]
 
 
-def test_an_unknown_agent_is_answered_with_those_there_are(store):
-    with pytest.raises(NotFound, match="'ghost'") as nobody:
-        read(store, lambda tx: tx.agents.get("ghost"))
-    assert "surefoot init" in nobody.value.hint
+def test_an_unknown_agent_is_answered_without_a_word_of_the_others_since_nobody_knows_who_asks(store):
     write(store, lambda tx: tx.agents.add(agent("zeta")) or tx.agents.add(agent("alpha")))
-    with pytest.raises(NotFound) as some:
+    with pytest.raises(NotFound, match="'ghost'") as some:
         read(store, lambda tx: tx.agents.get("ghost"))
-    assert some.value.hint == "agents: alpha, zeta"
+    assert "alpha" not in f"{some.value.message} {some.value.hint}"
     assert [found.name for found in read(store, lambda tx: tx.agents.all())] == ["alpha", "zeta"]
 
 

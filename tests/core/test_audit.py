@@ -161,3 +161,20 @@ def test_fields_cannot_be_shifted_into_each_other() -> None:
     other = sealed(None, at=AT, actor="a", action="bc", subject="", payload={})
     assert one.digest != other.digest
     assert (one.seq, one.previous) == (1, GENESIS)
+
+
+@given(CHAINS, st.integers(0, 5), st.integers(0, 5), st.sampled_from(["", "actor", "digest", "gone"]))
+def test_a_walk_in_two_parts_finds_what_one_walk_finds(
+    events: list[tuple[str, str, str, Any]], cut: int, at: int, what: str
+) -> None:
+    entries = chain(events)
+    at = min(at, len(entries) - 1)
+    if what == "gone":
+        del entries[at]
+    elif what:
+        entries[at] = replace(entries[at], **{what: "f" * 64})
+    whole, first = verify(entries), verify(entries[:cut])
+    if first.intact:
+        assert verify(entries[cut:], since=(first.entries, first.head)) == whole
+    else:
+        assert first == whole

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from surefoot.core.errors import Invalid
-from surefoot.core.journal import Wanted, as_json, as_text, entry, parsed, request_id, span
+from surefoot.core.journal import Wanted, as_json, as_text, entry, parsed, request_id
 from surefoot.core.redaction import redact
 
 AT = datetime(2026, 1, 5, 8, 30, 0, 123_000, tzinfo=UTC)
@@ -83,12 +82,3 @@ def test_lines_are_chosen_by_level_agent_and_time() -> None:
 )
 def test_a_request_is_called_by_its_own_name_if_that_can_do_no_harm(told: str, kept: str) -> None:
     assert request_id(told) == kept
-
-
-def test_times_are_told_in_words_that_are_read_or_refused() -> None:
-    assert (span("30s"), span("15m"), span("2h"), span("3d")) == (
-        timedelta(seconds=30), timedelta(minutes=15), timedelta(hours=2), timedelta(days=3),
-    )  # fmt: skip
-    for wrong in ("", "3", "-1h", "1w", "1h30m", "1 h"):
-        with pytest.raises(Invalid):
-            span(wrong)

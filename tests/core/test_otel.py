@@ -143,7 +143,7 @@ NAMES = sorted({
 def test_attributes_of_any_shape_are_read_without_a_fall(told: dict[str, Any]) -> None:
     texts = (otel.input_of(told), otel.output_of(told), otel.first_text(told, otel.SESSION), otel.kind_of(told))
     assert all(isinstance(one, str) for one in texts)
-    tokens = (*otel.tokens_of(told), otel.version_of(told, {}))
+    tokens = (*otel.tokens_of(told), otel.version_of(told))
     assert all(isinstance(one, int) and one >= 0 for one in tokens)
     assert otel.cost_of(told) >= 0
     assert otel.finish_of(told, "unset") in ("stop", "length", "refused")

@@ -1,5 +1,6 @@
 """What redaction takes out, what it leaves, and that it ends in time whatever it is given."""
 
+import re
 import time
 
 import pytest
@@ -8,7 +9,8 @@ from hypothesis import strategies as st
 
 from surefoot.core import redaction
 from surefoot.core.errors import Invalid
-from surefoot.core.redaction import PLACEHOLDER, Found, doubtful, luhn, redact, spotless
+from surefoot.core.redaction import PLACEHOLDER, Found, luhn, redact
+from surefoot.core.suspicion import SUSPICIOUS
 
 KEY = "a key of the tests"
 PEM = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nMIIEpAIBAAKCAQEA7\n-----END RSA PRIVATE KEY-----"
@@ -168,6 +170,14 @@ TEXTS = st.lists(PIECES, max_size=5).flatmap(
 )
 
 
+def field(tag: bytes, content: bytes) -> bytes:
+    """A field of a message of protobuf: what it is, how long it is, and itself."""
+    size, length = len(content), b""
+    while size > 127:
+        size, length = size >> 7, length + bytes([size & 127 | 128])
+    return tag + length + bytes([size]) + content
+
+
 def found_by_looking_at_everything(text: str) -> list[Found]:
     """What is found when no quick look is taken first."""
     found: list[Found] = []
@@ -182,37 +192,41 @@ def found_by_looking_at_everything(text: str) -> list[Found]:
 def test_no_quick_look_overlooks_anything(text: str) -> None:
     everything = found_by_looking_at_everything(text)
     assert list(redact(text, KEY).found) == everything
-    if spotless(text):
+    if not re.search(SUSPICIOUS, text.encode("utf-8", "surrogatepass")):
         assert everything == []
 
 
-@given(st.lists(TEXTS, max_size=40))
-@settings(max_examples=200)
-def test_looked_at_together_no_text_is_overlooked_that_holds_something(texts: list[str]) -> None:
-    left = set(texts) - doubtful(texts)
-    assert [text for text in left if found_by_looking_at_everything(text)] == []
+@given(st.lists(TEXTS, max_size=8), st.integers(0, 7))
+@settings(max_examples=300)
+def test_a_suspicion_is_raised_wherever_a_text_stands_in_a_message(texts: list[str], extra: int) -> None:
+    """Lengths look like letters and digits, and stand right before the texts."""
+    fields = [text.encode("utf-8", "surrogatepass") for text in texts]
+    message = b"".join(field(b"\x0a*:\x1a\x12"[n % 5 : n % 5 + 1], one) for n, one in enumerate(fields, extra))
+    held = [one for one, text in zip(fields, texts, strict=True) if found_by_looking_at_everything(text)]
+    places = [match.span() for match in re.finditer(SUSPICIOUS, message)]
+    for one in held:
+        at = message.index(one)
+        assert any(begin < at + len(one) and stop > at for begin, stop in places), one
 
 
-@pytest.mark.parametrize(("kind", "secret"), SECRETS)
-@pytest.mark.parametrize("around", ["{}", "write {} now", "{}."])
-def test_a_secret_is_doubtful_wherever_it_stands_among_plain_texts(kind: str, secret: str, around: str) -> None:
-    plain = [f"the parcel of customer {name} came late" for name in "abcdefghijklmnopqrstuvwxyzabcdefgh"]
-    text = around.format(secret)
-    for at in (0, 15, 16, len(plain)):
-        assert doubtful([*plain[:at], text, *plain[at:]]) == {text}, kind
-
-
-def test_plain_texts_are_not_doubtful() -> None:
-    assert doubtful(["where is my parcel?", "it was brought back", "0af7651916cd43dd8448eb211c80319c", ""]) == set()
+@pytest.mark.parametrize("length", [*range(15, 130), 300])
+def test_a_length_that_looks_like_a_sign_hides_nothing(length: int) -> None:
+    for secret in ("DE89370400440532013000", "4111111111111111", "078-05-1120", "+4915123456789", f"sk-{'a' * 20}"):
+        text = secret.ljust(length, " ").encode()
+        assert re.search(SUSPICIOUS, field(b"\x0a", text)), secret
 
 
 @pytest.mark.parametrize(("kind", "secret"), SECRETS)
 @pytest.mark.parametrize("around", ["{}", "write {} now", "a:{}", "({})", "{}."])
-def test_nothing_that_is_redacted_looks_spotless(kind: str, secret: str, around: str) -> None:
+def test_nothing_that_is_redacted_looks_harmless(kind: str, secret: str, around: str) -> None:
     text = around.format(secret)
-    assert not (spotless(text) and redact(text, KEY).found), kind
+    assert re.search(SUSPICIOUS, text.encode()) or not redact(text, KEY).found, kind
 
 
-def test_plain_sentences_look_spotless() -> None:
-    assert spotless("The refund window is thirty days from delivery; send the order number and a photo.")
-    assert spotless("0af7651916cd43dd8448eb211c80319c")
+def test_plain_sentences_and_ids_raise_no_suspicion() -> None:
+    for text in (
+        "The refund window is thirty days from delivery; send the order number and a photo.",
+        "0af7651916cd43dd8448eb211c80319c", "token budget: see the risk-assessment-of-the-task, 12 3456 at 17:30",
+        '{"max_tokens": 512, "key": "en", "at": 1764150000000}', "",
+    ):  # fmt: skip
+        assert not re.search(SUSPICIOUS, text.encode()), text

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from surefoot.core.otel import EVALUATION
 from surefoot.core.span import Span
-from surefoot.core.testimony import failure_of, instant, outcome_of, speakers, trace_of
+from surefoot.core.testimony import Claim, failure_of, instant, outcome_of, speakers, trace_of
 
 NOW = datetime(2026, 1, 5, 8, tzinfo=UTC)
 START = int(NOW.timestamp()) * 10**9 - 10**9
@@ -23,31 +23,36 @@ def span(**rest: Any) -> Span:
     return Span(**given | rest)
 
 
+def claim(**rest: Any) -> Claim:
+    given = {"trace_id": TRACE, "span_id": "a" * 16, "name": "n", "agent": "support", "started_ns": START}
+    return Claim(**given | rest)
+
+
 def test_the_outermost_agent_speaks_else_the_root() -> None:
-    root, outer = span(), span(span_id="b" * 16, parent_id="a" * 16, kind="agent", started_ns=START + 1)
-    inner = span(span_id="c" * 16, parent_id="b" * 16, kind="agent", started_ns=START + 2)
+    root, outer = claim(), claim(span_id="b" * 16, has_parent=True, is_agent=True, started_ns=START + 1)
+    inner = claim(span_id="c" * 16, has_parent=True, is_agent=True, started_ns=START + 2)
     assert speakers([inner, root, outer]) == {TRACE: outer}
     assert speakers([root]) == {TRACE: root}
-    top = span(span_id="d" * 16, kind="agent", started_ns=START + 9)
+    top = claim(span_id="d" * 16, is_agent=True, started_ns=START + 9)
     assert speakers([inner, outer, top]) == {TRACE: top}
 
 
 @given(st.permutations([
-    span(span_id=f"{n:016x}", parent_id="" if n == 3 else "0" * 15 + "9", kind="agent" if n % 2 else "other",
+    claim(span_id=f"{n:016x}", has_parent=n != 3, is_agent=n % 2 == 1,
          started_ns=START + n % 4) for n in range(8)
 ]))  # fmt: skip
-def test_who_speaks_does_not_depend_on_the_order(spans: list[Span]) -> None:
-    assert speakers(spans)[TRACE].span_id == f"{3:016x}"
+def test_who_speaks_does_not_depend_on_the_order(claims: list[Claim]) -> None:
+    assert speakers(claims)[TRACE].span_id == f"{3:016x}"
 
 
 def test_a_trace_sticks_to_the_session_else_the_actor_else_itself() -> None:
-    assert trace_of(span(session="s", actor="u"), version=2, now=NOW).unit == "session:s"
-    assert trace_of(span(actor="u"), version=2, now=NOW).unit == "actor:u"
-    assert trace_of(span(), version=2, now=NOW).unit == TRACE
+    assert trace_of(claim(session="s", actor="u"), version=2, now=NOW).unit == "session:s"
+    assert trace_of(claim(actor="u"), version=2, now=NOW).unit == "actor:u"
+    assert trace_of(claim(), version=2, now=NOW).unit == TRACE
 
 
 def test_a_trace_has_what_its_span_says() -> None:
-    told = span(input="May I?", output="Yes", ended_ns=START + 2 * 10**9, cost_usd=0.5, status="error")
+    told = claim(input="May I?", output="Yes", ended_ns=START + 2 * 10**9, cost_usd=0.5, finish="error")
     trace = trace_of(told, version=2, now=NOW)
     assert (trace.id, trace.version, trace.input, trace.output, trace.finish) == (TRACE, 2, "May I?", "Yes", "error")
     assert (trace.latency_s, trace.cost_usd, trace.at) == (2.0, 0.5, NOW - timedelta(seconds=1))
@@ -59,11 +64,11 @@ def test_no_moment_is_later_than_now(ns: int) -> None:
 
 
 def test_an_error_is_a_failure_and_all_else_says_nothing() -> None:
-    failure = failure_of(span(status="error", message="boom"), now=NOW)
+    failure = failure_of(claim(status="error", message="boom"), now=NOW)
     assert failure is not None
     assert (failure.verdict, failure.source, "boom" in failure.feedback) == ("failure", "otlp", True)
-    assert failure_of(span(status="ok"), now=NOW) is None
-    assert failure_of(span(), now=NOW) is None
+    assert failure_of(claim(status="ok"), now=NOW) is None
+    assert failure_of(claim(), now=NOW) is None
 
 
 @pytest.mark.parametrize(

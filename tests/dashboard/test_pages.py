@@ -134,14 +134,14 @@ def test_failures_are_clustered_as_the_next_tick_would_and_each_says_what_became
     assert sum(one["failures"] for one in found["rows"]) + found["single"] == found["window"]
     known = {one["key"]: one["status"] for one in found["rows"]}
     levers = {one.gap: one.state for one in hamlet.see(lambda tx: tx.levers.all("refunds"))}
-    told = {"open": "known", "doing": "being mended", "shipped": "mended", "failed": "known"}
+    told = {"open": "known", "doing": "being mended", "shipped": "fixed", "failed": "known"}
     live = hamlet.see(lambda tx: tx.agents.get("refunds").live)
     back = {one["key"] for one in found["rows"] if live in one["versions"]}
     expected = {key: told[levers[key]] if key in levers else "new" for key in known}
-    assert known == {key: "came back" if word == "mended" and key in back else word for key, word in expected.items()}
+    assert known == {key: "regressed" if word == "fixed" and key in back else word for key, word in expected.items()}
     first = found["rows"][0]
     page = reader.look(f"/agents/refunds/failures?cluster={first['key'].replace(':', '%3A')}")
-    assert all(one["input"][:80] in page.words for one in first["examples"])
+    assert all(one["failure"]["input"][:80] in page.words for one in first["examples"])
     assert len(first["examples"]) == 3
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +14,6 @@ from browser import SCREENS, Window, browsing
 from dashboard_house import Place, serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
-AXE = "4.14.1"
 
 
 @pytest.fixture(scope="module")
@@ -88,27 +85,6 @@ def test_every_screen_fits_on_a_tablet(browser: Any, town: Place, width: int) ->
             assert window.fits(), name
     finally:
         window.close()
-
-
-@pytest.fixture(scope="session")
-def axe() -> str:
-    """The text of axe-core: fetched once, kept among the results; skips where it cannot be had."""
-    kept = SCREENS.parent / "axe" / f"axe-{AXE}.min.js"
-    if not kept.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        npm = shutil.which("npm") or pytest.skip("there is no npm to fetch axe-core with")
-        got = subprocess.run(
-            [npm, "pack", "--silent", f"axe-core@{AXE}"], cwd=kept.parent, capture_output=True, timeout=60
-        )
-        packed = kept.parent / f"axe-core-{AXE}.tgz"
-        if got.returncode or not packed.exists():
-            pytest.skip("axe-core cannot be fetched")
-        with tarfile.open(packed) as tar:
-            member = tar.extractfile("package/axe.min.js")
-            assert member is not None
-            kept.write_bytes(member.read())
-        packed.unlink()
-    return kept.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

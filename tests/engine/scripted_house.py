@@ -6,6 +6,7 @@ label; so an edit is worth exactly what its rule says, and nothing else moves a 
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -314,7 +315,9 @@ def opened(path: Path, seed: int, clock: StoryClock | None = None, *, improver: 
     writer = improver or ScriptedImprover()
     app = build(Settings(store=path), environ={}, clock=clock, new_id=SeededIds(seed), models={"scripted": model})
     ids = app.ports.new_id
-    ports = replace(app.ports, improvers={**app.ports.improvers, "scripted": writer}, new_id=lambda: f"{seed}-{ids()}")
+    ports = replace(
+        app.ports, improvers=ChainMap({"scripted": writer}, app.ports.improvers), new_id=lambda: f"{seed}-{ids()}"
+    )
     return House(replace(app, ports=ports), clock, model, writer)  # type: ignore[arg-type]
 
 

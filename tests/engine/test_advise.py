@@ -40,7 +40,7 @@ async def test_many_dry_ticks_are_a_plateau_and_people_are_told_once(house):
     assert report["advice"]["reason"] == "plateau"
     assert report["advice"]["recommend"] == "freeze"
     assert (await house.tick())["outcome"] == "rejected"
-    kinds = [one.kind for one in await house.read(lambda tx: tx.notices.all())]
+    kinds = [one.kind for one in await house.read(lambda tx: tx.notices.listed())]
     assert kinds.count("freeze_recommended") == len(house.ports.notifiers)
 
 

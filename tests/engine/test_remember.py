@@ -127,3 +127,16 @@ async def test_the_time_of_a_list_stays_when_items_come(house):
     assert (await append(house.ports, ONE, "log", 1, scope="agent")).expires_at == first.written_at + timedelta(
         seconds=60
     )
+
+
+async def test_a_long_list_is_read_page_by_page_and_each_key_is_on_one_of_them(
+    house, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("surefoot.engine.remember.STRETCH", 4)
+    for n in range(11):
+        await remember(house.ports, ONE, f"k{n:02}", n, scope="agent")
+    found: list[str] = []
+    while page := await entries(house.ports, ONE, scope="agent", after=found[-1] if found else "", limit=3):
+        found += [one.key for one in page]
+    assert found == [f"k{n:02}" for n in range(11)]
+    assert [one.key for one in await entries(house.ports, ONE, scope="agent", pattern="*1*", limit=2)] == ["k01", "k10"]

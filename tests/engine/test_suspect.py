@@ -43,7 +43,7 @@ async def test_a_memorising_candidate_is_named_and_gets_no_traffic(house):
     with pytest.raises(Conflict, match=r"may not take traffic\. Reward hacking suspected"):
         await start_rollout(house.ports, NAME, number, by="bob")
     assert "reward-hacking-suspected" in await house.actions()
-    kinds = [one.kind for one in await house.read(lambda tx: tx.notices.all())]
+    kinds = [one.kind for one in await house.read(lambda tx: tx.notices.listed())]
     assert kinds.count("reward_hacking_suspected") == len(house.ports.notifiers)
     rollout = await start_rollout(house.ports, NAME, number, by="bob", forced_by="carol")
     assert rollout.forced_by == "carol"

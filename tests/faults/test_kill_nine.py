@@ -158,10 +158,14 @@ def after_rollout(store: SqlStore) -> Facts:
     return json.loads(json.dumps(store.read_now(read)))
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_a_tick_killed_a_few_times_is_finished_and_applied_once(prepared: Path, tmp_path: Path) -> None:
     survive("tick", prepared, tmp_path, after_ticks, kills=3, seed=1)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_a_rollout_killed_a_few_times_is_finished_and_applied_once(prepared: Path, tmp_path: Path) -> None:
     survive("rollout", prepared, tmp_path, after_rollout, kills=3, seed=2)
 

@@ -25,6 +25,7 @@ from surefoot.gateway import Gateway
 
 TOKEN = "sf_a-token-of-the-app"
 OPERATOR = "sf_a-token-of-an-operator"
+GHOST = "sf_a-token-held-to-an-agent-that-is-not-there"
 VIEWER = "sf_a-token-of-a-viewer"
 HELD = "sf_a-token-of-a-viewer-of-support"
 UPSTREAM_KEY = "sk-the-key-of-the-upstream-0123456789"
@@ -32,6 +33,7 @@ TOKENS = {
     "app": TokenSettings(sha256=hashed(TOKEN), role="agent", agents=("support",)),
     "ops": TokenSettings(sha256=hashed(OPERATOR), role="operator"),
     "eve": TokenSettings(sha256=hashed(VIEWER), role="viewer"),
+    "gus": TokenSettings(sha256=hashed(GHOST), role="operator", agents=("soon",)),
     "sal": TokenSettings(sha256=hashed(HELD), role="viewer", agents=("support",)),
 }
 

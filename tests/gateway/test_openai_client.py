@@ -8,7 +8,7 @@ from typing import Any
 
 import openai
 import pytest
-from gateway_house import OPERATOR, UPSTREAM_KEY, House
+from gateway_house import GHOST, OPERATOR, UPSTREAM_KEY, House
 
 TOOLS = [{"type": "function", "function": {
     "name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}}]  # fmt: skip
@@ -243,3 +243,19 @@ def test_models_are_the_agents_that_the_token_reaches(house: House) -> None:
 def test_an_agent_that_is_not_there_is_told_with_those_that_are(house: House) -> None:
     with pytest.raises(openai.NotFoundError, match=r"no agent 'helper'.*support"):
         house.client(OPERATOR).chat.completions.create(model="helper", messages=[{"role": "user", "content": "x"}])
+
+
+def test_a_token_that_is_held_to_an_agent_that_is_not_there_is_told_of_no_other(house: House) -> None:
+    held = house.client(GHOST)
+    said = [{"role": "user", "content": "x"}]
+    for asking in (
+        lambda: held.chat.completions.create(model="soon", messages=said),
+        lambda: held.chat.completions.create(model="soon", messages=said, extra_query={"version": "1"}),
+        lambda: held.responses.create(model="soon", input="x"),
+        lambda: held.embeddings.create(model="soon", input="x"),
+        lambda: held.models.retrieve("support"),
+    ):
+        with pytest.raises(openai.NotFoundError) as told:
+            asking()
+        assert "support" not in told.value.response.text.replace("no agent 'support'", "")
+        assert "support" not in str(told.value.response.headers)

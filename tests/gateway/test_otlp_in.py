@@ -124,6 +124,16 @@ def test_what_is_sent_again_is_kept_once(house: House) -> None:
     assert read(house, lambda tx: tx.outcomes.labelled("support")).failure == 1
 
 
+def test_what_is_sent_again_in_other_company_is_kept_once(house: House) -> None:
+    """A collector that lost its answer may pack what it has anew."""
+    one, two, three = (span(span_id=f"{n:016x}", parentSpanId=SPAN, status={"code": 2}) for n in (1, 2, 3))
+    for many in ((one, two), (two, three), (three, one), (one, two, three, span())):
+        assert post(house, request(*many)).json() == {}
+    assert sorted(each.span_id for each in kept(house)) == [f"{n:016x}" for n in (1, 2, 3)] + [SPAN]
+    assert read(house, lambda tx: tx.spans.failure_counts("support")) == {0: 3}
+    assert len(read(house, lambda tx: tx.spans.failures("support"))) == 3
+
+
 def test_an_evaluation_that_comes_before_its_trace_counts_when_the_trace_is_there(house: House) -> None:
     post(house, verdict(label="pass"), path="/v1/logs")
     child = span(span_id="00000000000000aa", parentSpanId=SPAN)

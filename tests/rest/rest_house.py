@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import http.client
-import json
 import socket
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 
+from door import V1, Answer, problem
+from door import Door as Knocking
 from surefoot.app import App, build
-from surefoot.config import NotifySettings, Settings, TokenSettings
+from surefoot.config import ConnectorSettings, NotifySettings, Settings, TokenSettings
 from surefoot.core.agent import Habits
 from surefoot.core.genome import Block, Genome
 from surefoot.core.proposal import Cost
@@ -30,8 +30,8 @@ from surefoot.engine.serve import serve
 from surefoot.ports import Answer as ModelAnswer
 from surefoot.ports import Question
 
-V1 = "/api/v1"
 LABELS = ("billing", "refund")
+__all__ = ["V1", "Answer", "Door", "problem"]
 SECRET = "a secret of the server, of enough characters"
 ROLES = {"ana": "admin", "bob": "reviewer", "vera": "viewer", "olga": "operator", "app": "agent", "ida": "improver"}
 GOOD = Block(id="good", kind="rule", text="GOOD: answer what stands after label:")
@@ -53,52 +53,15 @@ class Scripted:
         return ModelAnswer(text=right if "GOOD" in question.system else LABELS[0], cost=Cost(calls=1))
 
 
-@dataclass
-class Answer:
-    status: int
-    headers: dict[str, str]
-    text: str
+class Door(Knocking):
+    """A running server with a story in its store."""
 
-    @property
-    def json(self) -> Any:
-        return json.loads(self.text)
-
-    @property
-    def tag(self) -> str:
-        return self.headers["etag"]
-
-
-class Door:
-    """A running server, and ways to knock at it."""
+    under = V1
+    usual = "ana"
 
     def __init__(self, port: int, app: App, api: Any = None) -> None:
-        self.port, self.app, self.api = port, app, api
-
-    def ask(self, method: str, path: str, body: Any = None, *, by: str = "", **headers: str) -> Answer:
-        """Send a request under /api/v1 in the name of `by`."""
-        raw = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else None
-        sent = {"Content-Type": "application/json"} if raw is not None else {}
-        sent |= {"Authorization": f"Bearer sf_{by}"} if by else {}
-        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        try:
-            connection.request(method, f"{V1}{path}", raw, sent)
-            got = connection.getresponse()
-            return Answer(got.status, {k.lower(): v for k, v in got.getheaders()}, got.read().decode())
-        finally:
-            connection.close()
-
-    def get(self, path: str, by: str = "ana", **headers: str) -> Answer:
-        return self.ask("GET", path, by=by, **headers)
-
-    def post(self, path: str, body: Any = None, by: str = "ana", **headers: str) -> Answer:
-        return self.ask("POST", path, {} if body is None else body, by=by, **headers)
-
-    def put(self, path: str, body: Any, by: str = "ana", **headers: str) -> Answer:
-        return self.ask("PUT", path, body, by=by, **headers)
-
-    def delete(self, path: str, by: str = "ana", **headers: str) -> Answer:
-        return self.ask("DELETE", path, by=by, **headers)
+        super().__init__(port, app)
+        self.api = api
 
     def do(self, work: Any) -> Any:
         """Do something on the store."""
@@ -111,7 +74,8 @@ class Door:
 def settings(store: Path, *, private: tuple[str, ...] = ("127.0.0.1",)) -> Settings:
     known = {name: TokenSettings(sha256=hashed(f"sf_{name}"), role=role) for name, role in ROLES.items()}
     known["held"] = TokenSettings(sha256=hashed("sf_held"), role="admin", agents=("other",))
-    return Settings(store=store, tokens=known, notify=NotifySettings(allow_private_hosts=private, terminal=False))
+    return Settings(store=store, tokens=known, connector=ConnectorSettings(token_env="CONNECTOR_TOKEN"),
+                    notify=NotifySettings(allow_private_hosts=private, terminal=False))  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -120,11 +84,17 @@ def serving(store: Path, *, environ: Mapping[str, str] | None = None, **given: A
     here = usual if environ is None else environ
     app = build(settings(store, **given), environ=here, models={"scripted": Scripted()})
     listening = socket.create_server(("127.0.0.1", 0))
-    api = app.api(loopback=True, environ=here, dispatching=app.dispatching(loopback=True))
+    dispatching = app.dispatching(loopback=True)
+    api = app.api(loopback=True, environ=here, dispatching=dispatching)
     server = uvicorn.Server(uvicorn.Config(
         api, log_level="critical", ws="none", lifespan="off", timeout_graceful_shutdown=1,
     ))  # fmt: skip
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listening])), daemon=True)
+
+    async def served() -> None:
+        await server.serve(sockets=[listening])
+        await dispatching.aclose()
+
+    thread = threading.Thread(target=lambda: asyncio.run(served()), daemon=True)
     thread.start()
     try:
         yield Door(listening.getsockname()[1], app, api)
@@ -133,14 +103,6 @@ def serving(store: Path, *, environ: Mapping[str, str] | None = None, **given: A
         thread.join(15)
         listening.close()
         app.close()
-
-
-def problem(answer: Answer, status: int, code: str) -> str:
-    """Hold an error against the one shape, and give its message."""
-    assert answer.status == status, answer.text
-    assert set(answer.json) == {"code", "message", "hint"}
-    assert answer.json["code"] == code, answer.text
-    return answer.json["message"]
 
 
 async def story(app: App) -> None:

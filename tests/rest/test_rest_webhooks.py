@@ -15,6 +15,7 @@ from rest_house import SECRET, Door, problem, serving
 
 from surefoot.adapters.notify.hooks import SignedHooks
 from surefoot.core.errors import Forbidden, Unavailable
+from surefoot.core.reach import reach_of
 from surefoot.core.signature import Unauthenticated, verify
 from surefoot.core.subscription import signing_key
 from surefoot.engine.notify import deliver
@@ -181,7 +182,7 @@ async def test_a_name_that_turns_out_to_be_inside_is_refused_when_it_is_posted_t
         return next(answers)
 
     now = datetime(2026, 1, 5, tzinfo=UTC)
-    hooks = SignedHooks(SECRET, clock=lambda: now, resolve=rebinding)
+    hooks = SignedHooks(SECRET, clock=lambda: now, reach=reach_of((), setting="x"), resolve=rebinding)
     hooks.check("https://rebinding.example/x")
     notice = Notice(id="n", channel="webhook:s", kind="event", agent="", subject="s", sentence="s", at=now, next_at=now)
     for _ in range(2):
@@ -228,6 +229,6 @@ def test_a_webhook_about_notices_does_not_feed_itself(door: Door, receiver: Rece
         for _ in range(12):
             await deliver(replace(app.ports, clock=lambda: now[0]))
             now[0] += timedelta(minutes=6)
-        return len(await app.ports.store.read(lambda tx: tx.notices.all()))
+        return len(await app.ports.store.read(lambda tx: tx.notices.listed()))
 
     assert door.do(days) <= 2

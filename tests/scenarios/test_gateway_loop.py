@@ -1,8 +1,9 @@
-"""The whole loop through the gateway: an app with an OpenAI client, people with HTTP, a worker; nothing else.
+"""The whole loop through the gateway: an app with an OpenAI client and people with HTTP; nothing else.
 
-Tickets are asked by the unmodified client, their labels come hours later by HTTP, the worker ticks, a canary serves a
-share of the visitors, a person approves by HTTP, the new version is live, and an operator steps back by HTTP. Time is
-the story's; the offline model answers behind the gateway, so this says nothing about language models.
+Tickets are asked by the unmodified client, their labels come hours later by HTTP, an operator asks for ticks by HTTP
+(processes of their own do them), a canary serves a share of the visitors, a person approves by HTTP, the new version is
+live, and an operator steps back by HTTP. Time is the story's, and that of the machine while a tick runs; the offline
+model answers behind the gateway, so this says nothing about language models.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import random
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -158,14 +159,27 @@ class Loop:
         assert {version for _, version in self.shop.served} == {1}
 
     async def improve(self) -> str:
-        """The worker ticks until a release opens a canary; gives the rollout."""
-        report = dict[str, Any]()
+        """An operator asks for ticks until a release opens a canary; gives the rollout.
+
+        Each is a job that a process of its own does, by the clock of this machine: the story catches up with it.
+        """
+        seen = dict[str, Any]()
         for number in range(TICKS):
-            self.stage.clock.advance(self.stage.clock() + timedelta(hours=1))
-            report = await self.stage.worker.tick(AGENT, ask_release=number == TICKS - 1)
-            if rollout := str(report.get("rollout") or ""):
+            self.stage.clock.advance(datetime.now(UTC))
+            asked = await self.post(f"/agents/{AGENT}/ticks", {"release": number == TICKS - 1}, status=202)
+            seen = await self.ended(asked["id"])
+            self.stage.clock.advance(datetime.now(UTC))
+            if rollout := str(seen["result"].get("rollout") or ""):
                 return rollout
-        raise AssertionError(report)
+        raise AssertionError(seen)
+
+    async def ended(self, job: str) -> Any:
+        """Look at a job until it has ended well."""
+        async with asyncio.timeout(150):
+            while (seen := await self.get(f"/jobs/{job}"))["state"] in ("waiting", "running"):  # noqa: ASYNC110
+                await asyncio.sleep(0.2)
+        assert (seen["state"], seen["exit_code"]) == ("done", 0), seen
+        return seen
 
     async def canary(self, rollout: str) -> list[float]:
         """Look every two hours, by what visitors of the gateway got, until it is decided; gives the shares."""

@@ -11,11 +11,14 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "gateway"))
 sys.path.insert(0, str(Path(__file__).parent))
 
 from sdk_house import Scene, Served, create, embedded, opened, remote, settings_for
+from upstream import Upstream
 
 from surefoot.app import App
+from surefoot.config import ModelSettings
 from surefoot.sdk.agent import Agent
 from surefoot.sdk.connect import new_id
 from surefoot.sdk.house import House, closed
@@ -31,10 +34,22 @@ class Place:
     names: Iterator[str]
 
 
+@pytest.fixture(scope="session")
+def far() -> Iterator[tuple[Upstream, str]]:
+    """A model that answers in pieces, and its address."""
+    upstream = Upstream()
+    served = Served(upstream.app)
+    yield upstream, served.address
+    served.end(_nothing)
+
+
 @pytest.fixture(scope="session", params=["embedded", "remote"])
-def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def place(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, far: tuple[Upstream, str]
+) -> Iterator[Place]:  # fmt: skip
     folder = tmp_path_factory.mktemp(request.param)
-    settings = settings_for(folder / "store.db")
+    stub = ModelSettings(model="stub-1", base_url=f"{far[1]}/v1", price_in=1.0, price_out=2.0)
+    settings = settings_for(folder / "store.db", models={"far": stub})
     app = opened(settings)
     with ExitStack() as end:
         end.callback(app.close)
@@ -48,8 +63,11 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             end.callback(served.end, gateway.aclose)
             agent = remote(served.address, folder / "cache")
         end.callback(closed, agent._house)
-        names = (f"agent{n}" for n in itertools.count())
+        names = (f"{request.param}{n}" for n in itertools.count())
         yield Place(kind=request.param, house=agent._house, app=app, names=names)
+
+
+async def _nothing() -> None: ...
 
 
 @pytest.fixture

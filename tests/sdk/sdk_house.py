@@ -72,8 +72,8 @@ class Echo:
 class Served:
     """An ASGI application on loopback, in a thread with an event loop of its own."""
 
-    def __init__(self, app: Any) -> None:
-        self.listening = socket.create_server(("127.0.0.1", 0))
+    def __init__(self, app: Any, port: int = 0) -> None:
+        self.listening = socket.create_server(("127.0.0.1", port))
         self.address = f"http://127.0.0.1:{self.listening.getsockname()[1]}"
         self.server = uvicorn.Server(uvicorn.Config(
             app, log_level="critical", access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=1

@@ -15,15 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sdk_house import TOKEN, Process, create, free_port, opened, remote, settings_for, soon, traces_of
+from sdk_house import TOKEN, Process, Served, create, free_port, opened, remote, settings_for, soon, traces_of
 
 from surefoot.core.errors import Invalid, SurefootError, Unavailable
+from surefoot.core.memory import Where
 from surefoot.core.signature import Unauthenticated
 from surefoot.core.token import hashed
 from surefoot.engine.pause import decide_pause
+from surefoot.engine.remember import remember
 from surefoot.sdk.agent import Agent
 from surefoot.sdk.house import House, closed
-from surefoot.sdk.link import Away, Place
+from surefoot.sdk.link import Away, Mistake, Place
 from surefoot.sdk.waiting import Item, Waiting
 
 SRC = Path(__file__).parents[2] / "src"
@@ -182,7 +184,7 @@ def test_a_pause_outlives_the_program_and_the_server(server: Process, app: Any) 
     )
     server.start()
     with program(server, text) as first:
-        soon(lambda: app.store.read_now(lambda tx: tx.pauses.all()), 20)
+        soon(lambda: app.store.read_now(lambda tx: tx.pauses.listed()), 20)
         first.send_signal(signal.SIGKILL)
         first.wait(10)
     with program(server, text) as second:
@@ -192,7 +194,7 @@ def test_a_pause_outlives_the_program_and_the_server(server: Process, app: Any) 
         asyncio.run(decide_pause(app.ports, "support", "promote-2.1.0", "approved", by="rita", feedback="go"))
         out, err = second.communicate(timeout=30)
         assert json.loads(out) == ["approved", "go"], err
-    assert len(app.store.read_now(lambda tx: tx.pauses.all())) == 1
+    assert len(app.store.read_now(lambda tx: tx.pauses.listed())) == 1
 
 
 @pytest.mark.slow
@@ -243,6 +245,27 @@ def test_a_program_with_surefoot_inside_sends_what_waits_at_its_end(server: Proc
     )
     assert finished(server, text) == ""
     assert len(traces_of(app, "support")) == 40
+
+
+def test_who_listens_from_before_surefoot_is_there_is_told_of_nothing_older(tmp_path: Path) -> None:
+    app = opened(settings_for(tmp_path / "store.db"))
+    create(app, "support", model="local-lexical")
+    asyncio.run(remember(app.ports, Where(agent="support"), "old", 1))
+    port, heard = free_port(), list[str]()
+    agent = remote(f"http://127.0.0.1:{port}", tmp_path / "cache")
+    began = time.monotonic()
+    watch = agent.memory.agent.on_change("*")(lambda change: heard.append(change.key))
+    assert time.monotonic() - began < 4, "nobody waits for it"
+    gateway = app.gateway(behind=app.api(loopback=True, environ={}))
+    served = Served(gateway, port)
+    time.sleep(3.0)  # it is left alone for two seconds
+    assert agent.sync.memory.agent.set("new", 1)
+    soon(lambda: heard)
+    watch.stop()
+    assert heard == ["new"]
+    closed(agent._house)
+    served.end(gateway.aclose)
+    app.close()
 
 
 async def test_a_mistake_on_the_way_does_not_end_the_sending() -> None:
@@ -316,6 +339,45 @@ async def test_one_that_spoils_its_batch_takes_no_others_with_it() -> None:
     assert await waiting.flushed(3)
     assert kept == ["0", "1", "2", "4", "5", "6"]
     assert (waiting.counts.sent, waiting.counts.refused) == (6, 1)
+
+
+async def test_what_surefoot_makes_a_mistake_over_each_time_takes_nothing_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("surefoot.sdk.waiting.FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr("surefoot.sdk.waiting.LONGEST_PAUSE_S", 0.002)
+    kept: list[str] = []
+
+    async def send(one: Item) -> Any:
+        ids = [trace["id"] for trace in one.body["traces"]] if one.batch else [one.body["id"]]
+        if "3" in ids or (ids[0] == "0" and len(kept) == 0 and len(moody) < 2 and not moody.append(1)):
+            raise Mistake("Surefoot made a mistake (ValueError)")
+        kept.extend(ids)
+
+    moody: list[int] = []
+    waiting = Waiting(send)
+    for n in range(7):
+        waiting.put(item(n))
+    assert await waiting.flushed(10)
+    assert kept == ["0", "1", "2", "4", "5", "6"]
+    assert (waiting.counts.sent, waiting.counts.refused) == (6, 1)
+    assert "ValueError" in waiting.counts.problem
+
+
+async def test_a_server_that_is_busy_for_long_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("surefoot.sdk.waiting.FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr("surefoot.sdk.waiting.LONGEST_PAUSE_S", 0.002)
+    tries: list[str] = []
+
+    async def send(one: Item) -> Any:
+        tries.append(one.path)
+        if len(tries) < 40:
+            raise Unavailable("too much waits")
+
+    waiting = Waiting(send)
+    waiting.put(item(1))
+    assert await waiting.flushed(5)
+    assert (waiting.counts.sent, waiting.counts.refused) == (1, 0)
 
 
 async def test_a_token_that_is_refused_loses_nothing() -> None:

@@ -103,6 +103,25 @@ def test_an_answer_that_was_cut_off_is_a_failure_at_once(scene: Scene) -> None:
     assert [one.verdict for one in scene.outcomes(trace.id)] == ["failure"]
 
 
+def test_what_was_asked_is_without_the_arguments_that_say_whose_it_is(scene: Scene) -> None:
+    @scene.agent.entry(session="customer", actor="who", external_id="order", slices=("plan",))
+    def answer(text: str, customer: str, who: str, order: str, plan: str, how: str = "") -> str:
+        return text
+
+    @scene.agent.entry(session="customer")
+    def greet(customer: str) -> str:
+        return customer
+
+    answer("Where is it?", "c-1", "ada", "4711", "vip")
+    answer("Where is it?", "c-1", "ada", "4712", "vip", how="short")
+    greet("c-2")
+    first, second, third = scene.traces()
+    assert (first.session, first.actor, dict(first.slices)) == ("c-1", "ada", {"plan": "vip"})
+    assert first.input == '{"text": "Where is it?", "how": ""}'
+    assert second.input == '{"text": "Where is it?", "how": "short"}'
+    assert third.input == "c-2", "else nothing would have been asked"
+
+
 def test_a_session_keeps_its_version_and_the_evidence_goes_by_its_pin(scene: Scene) -> None:
     rollout, agent = scene.rollout(30), scene.agent
 
@@ -334,6 +353,70 @@ def test_values_are_set_found_appended_to_listed_searched_and_forgotten(scene: S
     asyncio.run(main())
 
 
+@pytest.mark.parametrize(
+    "key", ["rules/billing", "/a", "a//b", "a/", "a/append", "a?b#c", "a%2Fb", "ü 漢", "…", "x" * 200]
+)
+def test_a_key_is_found_again_by_the_name_it_was_given(scene: Scene, key: str) -> None:
+    memory = scene.agent.sync.memory
+    assert memory.set(key, [1])
+    assert memory.append(key, 2)
+    assert memory.get(key) == [1, 2]
+    assert memory.keys() == [key]
+    assert [one.key for one in memory.changes()] == [key, key]
+    assert memory.delete(key)
+    assert memory.get(key, "gone") == "gone"
+
+
+@pytest.mark.parametrize("key", ["", ".", "..", "a/../b", "../../agents", "a*", " a", "a\nb", "x" * 201, "\ud800"])
+def test_a_key_that_could_not_be_found_again_is_refused_before_it_is_sent(scene: Scene, key: str) -> None:
+    memory = scene.agent.sync.memory
+    for deed in (memory.get, memory.delete, lambda key: memory.set(key, 1), lambda key: memory.append(key, 1)):
+        with pytest.raises(Invalid, match="is not usable"):
+            deed(key)
+    assert scene.agent.health().waiting == 0
+
+
+NESTED: Any = []
+for _ in range(70):
+    NESTED = [NESTED]
+ENDLESS: Any = []
+ENDLESS.append(ENDLESS)
+
+
+@pytest.mark.parametrize(
+    "value", [2**63, -(2**63) - 1, [10**400], float("nan"), float("inf"), b"x", object(), NESTED, ENDLESS, "x" * 70_000]
+)
+def test_a_value_that_would_not_come_back_the_same_is_refused(scene: Scene, value: Any) -> None:
+    memory = scene.agent.sync.memory
+    for deed in (memory.set, memory.append):
+        with pytest.raises(Invalid):
+            deed("k", value)
+    assert memory.get("k", "nothing") == "nothing"
+
+
+@pytest.mark.parametrize(
+    "value", [2**63 - 1, -(2**63), 0.1, True, None, "漢 \x1b[1m", {"a": [{"b": None}]}, "x" * 65_000]
+)
+def test_a_value_comes_back_as_it_was(scene: Scene, value: Any) -> None:
+    scene.agent.sync.memory.set("k", value)
+    found = scene.agent.sync.memory.get("k", "nothing")
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_a_list_is_whole_however_many_there_are(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("surefoot.sdk.memory.PAGE", 3)
+    memory = scene.agent.sync.memory
+    names = [f"{kind}/{n:02}" for kind in ("rule", "über") for n in range(7)]
+    for name in names:
+        memory.set(name, name)
+    assert memory.keys() == names
+    assert memory.keys("rule*") == names[:7]
+    assert memory.keys("*/03") == ["rule/03", "über/03"]
+    assert memory.keys("nothing") == []
+    assert memory.session("s-1").keys() == []
+
+
 def test_a_value_with_a_time_to_live_is_gone_after_it(scene: Scene) -> None:
     scene.agent.sync.memory.set("short", 1, ttl_s=0.3)
     assert scene.agent.sync.memory.get("short") == 1
@@ -444,7 +527,7 @@ def test_a_decision_comes_with_its_feedback_and_asking_again_is_the_same_wait(sc
     assert decision.raw["reason"] == "ready?"
     again = scene.agent.sync.pause("promote-2.1.0", timeout_s=5)
     assert again.feedback == "shorter, please"
-    assert len(scene.see(lambda tx: tx.pauses.all(scene.agent.name))) == 1
+    assert len(scene.see(lambda tx: tx.pauses.listed(agents=[scene.agent.name]))) == 1
 
 
 def test_what_nobody_decides_expires_and_is_no_success(scene: Scene) -> None:
@@ -493,6 +576,20 @@ def test_an_agent_that_is_not_there_is_named_with_what_to_do(scene: Scene) -> No
         never("hi")
     with pytest.raises(NotFound):
         asyncio.run(ghost.pause("x"))
+
+
+def test_outside_of_calls_it_is_the_live_version_whatever_is_being_tried(scene: Scene) -> None:
+    rollout, agent = scene.rollout(50), scene.agent
+    assert {agent.version for _ in range(12)} == {1}
+    assert "You are v1." in agent.prompt
+    with agent.context(session="s-1"):
+        mine = {agent.version for _ in range(5)}
+    assert len(mine) == 1
+    with agent.context(actor="ada"):
+        assert len({agent.version for _ in range(5)}) == 1
+    with scene.app.store.engine.connect() as connection:
+        query = "SELECT count(*) FROM pins WHERE rollout = ?"
+        assert connection.exec_driver_sql(query, (rollout.id,)).scalar() == 2, "nobody in particular draws no lot"
 
 
 def test_the_trace_of_a_call_is_known_inside_it_alone(scene: Scene) -> None:

@@ -26,6 +26,7 @@ from surefoot.engine.evaluate import spent
 from surefoot.ports.turn import Setback, Turned
 from surefoot.sdk.agent import Agent
 from surefoot.sdk.connect import agent_at
+from surefoot.sdk.harness import TurnTaken
 from surefoot.sdk.house import closed
 
 
@@ -212,6 +213,69 @@ def test_it_ends_when_its_time_is_over(agent: Agent, endpoint: Any) -> None:
 
     endpoint.script += [[("dawdle", {})]]
     assert agent.sync.harness("Wait.", Revision, tools=[dawdle], timeout_s=0.8).stopped == "time"
+
+
+# Turn by turn --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_each_turn_is_told_when_it_was_taken(agent: Agent, endpoint: Any, plain: bool) -> None:
+    def failures(limit: int) -> list[str]:
+        return ["too long"] * limit
+
+    told: list[TurnTaken] = []
+
+    def listen(turn: TurnTaken) -> Any:
+        assert len(endpoint.asked) == turn.number + 1, "before the next one is asked for"
+        told.append(turn)
+        return None if plain else asyncio.sleep(0)
+
+    endpoint.script += [[("failures", {"limit": 1}), ("rm", {})], {"rationale": "x"}, GOOD]
+    found = agent.sync.harness("Improve this.", Revision, tools=[failures], on_turn=listen)
+    assert found.ok
+    assert [one.number for one in told] == [0, 1, 2]
+    first, second, third = told
+    assert [(one.name, one.arguments) for one in first.called] == [("failures", '{"limit": 1}'), ("rm", "{}")]
+    assert first.called[0].result == '["too long"]'
+    assert "there is no tool 'rm'" in first.called[1].result
+    assert "revised_system_prompt: Field required" in second.problem
+    assert (third.problem, third.text, third.called) == ("", found.text, ())
+    assert [one.cost_usd for one in told] == pytest.approx([0.012, 0.024, 0.036])
+    assert third.tokens == found.tokens == 3300
+
+
+@pytest.mark.parametrize("problem", [KeyError("enough"), TimeoutError("mine"), BudgetExhausted("of another kind")])
+def test_what_the_listener_raises_ends_it_and_is_raised(agent: Agent, endpoint: Any, problem: Exception) -> None:
+    def again() -> str:
+        return "again"
+
+    def listen(turn: TurnTaken) -> None:
+        if turn.number == 1:
+            raise problem
+
+    endpoint.script += [[("again", {})]] * 5
+    with pytest.raises(type(problem)) as raised:
+        agent.sync.harness("Loop.", Revision, tools=[again], on_turn=listen)
+    assert raised.value is problem
+    assert len(endpoint.asked) == 2
+    endpoint.script.clear()
+
+
+def test_a_listener_gives_no_more_time_turns_or_dollars(agent: Agent, endpoint: Any) -> None:
+    def again() -> str:
+        return "again"
+
+    told: list[TurnTaken] = []
+    endpoint.script += [[("again", {})]] * 20
+    found = agent.sync.harness("Loop.", Revision, tools=[again], max_turns=3, on_turn=told.append)
+    assert (found.stopped, len(told), len(endpoint.asked)) == ("turns", 3, 3)
+
+    async def dawdle(turn: TurnTaken) -> None:
+        await asyncio.sleep(30)
+
+    found = agent.sync.harness("Loop.", Revision, tools=[again], timeout_s=0.8, on_turn=dawdle)
+    assert (found.stopped, found.turns) == ("time", 1)
+    endpoint.script.clear()
 
 
 # The limits themselves -----------------------------------------------------------------------------------------------

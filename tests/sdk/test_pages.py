@@ -53,6 +53,9 @@ def test_the_page_and_the_example_are_typed(tmp_path: Path) -> None:
 async def types() -> None:
     reveal_type(await classify('x', 'y'))
     reveal_type(await agent.ai('x', schema=Revision))
+    reveal_type([piece async for piece in agent.ai.stream('x')])
+    reveal_type(agent.sync.ai('x'))
+    reveal_type(list(agent.sync.ai.stream('x')))
 """
     (tmp_path / "page.py").write_text("".join(BLOCKS) + reveals, encoding="utf-8")
     (tmp_path / "example.py").write_text(EXAMPLE.read_text(encoding="utf-8"), encoding="utf-8")
@@ -66,3 +69,6 @@ async def types() -> None:
     assert "0 errors, 0 warnings" in done.stdout, done.stdout
     assert "Type of \"await classify('x', 'y')\" is \"dict[str, str | int]\"" in done.stdout
     assert 'Type of "await agent.ai(\'x\', schema=Revision)" is "Revision"' in done.stdout
+    assert done.stdout.count('agent.ai.stream(\'x\')]" is "list[str]"') == 1
+    assert 'Type of "agent.sync.ai(\'x\')" is "str"' in done.stdout
+    assert 'Type of "list(agent.sync.ai.stream(\'x\'))" is "list[str]"' in done.stdout

@@ -157,7 +157,7 @@ def shell(desk: Path, environment: dict[str, str]) -> Callable[..., Ran]:
 @pytest.fixture
 def environment() -> dict[str, str]:
     """What a process of its own sees: this source tree, and nobody's keys."""
-    return {**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**os.environ, "PYTHONPATH": str(SOURCE)}
 
 
 class Scene:

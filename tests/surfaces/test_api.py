@@ -7,17 +7,22 @@ import contextlib
 import http.client
 import json
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from door import V1, Answer, problem
+from door import Door as Knocking
 from surefoot.app import build
 from surefoot.config import ApprovalSettings, Settings, TokenSettings
 from surefoot.core.audit import verify
@@ -28,45 +33,15 @@ from surefoot.core.token import hashed
 SECRET = "the secret of the chat bot"
 ROLES = {"ana": "admin", "bob": "reviewer", "cid": "reviewer", "ann": "reviewer", "vera": "viewer", "app": "agent",
          "olga": "operator"}  # fmt: skip
-V1 = "/api/v1"
 HOOK = f"{V1}/webhooks/approval-response"
 
 
-@dataclass
-class Answer:
-    status: int
-    headers: dict[str, str]
-    text: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.text)
-
-
-class Door:
-    """A running server, and ways to knock at it."""
+class Door(Knocking):
+    """A running server whose store holds a scene."""
 
     def __init__(self, scene: Any, port: int, app: Any) -> None:
-        self.scene, self.port, self.app = scene, port, app
-
-    def ask(self, method: str, path: str, body: Any = None, *, as_: str = "", **headers: str) -> Answer:
-        raw = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else None
-        sent = {"Content-Type": "application/json"} if raw is not None else {}
-        sent |= {"Authorization": f"Bearer sf_{as_}"} if as_ else {}
-        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        try:
-            connection.request(method, path, raw, sent)
-            got = connection.getresponse()
-            return Answer(got.status, {k.lower(): v for k, v in got.getheaders()}, got.read().decode())
-        finally:
-            connection.close()
-
-    def get(self, path: str, **given: Any) -> Answer:
-        return self.ask("GET", path, **given)
-
-    def post(self, path: str, body: Any = None, **given: Any) -> Answer:
-        return self.ask("POST", path, {} if body is None else body, **given)
+        super().__init__(port, app)
+        self.scene = scene
 
     def signed(
         self, body: Any, *, secret: str = SECRET, nonce: str = "nonce-0001", at: float | None = None,
@@ -81,7 +56,7 @@ class Door:
 
     def request(self) -> dict[str, Any]:
         """The one request that waits."""
-        (one,) = self.get(f"{V1}/approvals", as_="vera").json["approvals"]
+        (one,) = self.get(f"{V1}/approvals", by="vera").json["approvals"]
         return one
 
     def decision(self, word: str = "approved", **more: Any) -> dict[str, Any]:
@@ -130,14 +105,6 @@ def door(scene: Any) -> Iterator[Door]:
         yield one
 
 
-def problem(answer: Answer, status: int, code: str) -> str:
-    """Hold an error against the one shape, and give its message."""
-    assert answer.status == status, answer.text
-    assert set(answer.json) == {"code", "message", "hint"}
-    assert answer.json["code"] == code, answer.text
-    return answer.json["message"]
-
-
 # Looking -------------------------------------------------------------------------------------------------------------
 
 
@@ -146,12 +113,12 @@ def test_health_needs_no_token(door: Door) -> None:
 
 
 def test_agents_rollouts_and_reconciles_are_shown(door: Door) -> None:
-    (agent,) = door.get(f"{V1}/agents", as_="vera").json["agents"]
+    (agent,) = door.get(f"{V1}/agents", by="vera").json["agents"]
     assert (agent["name"], agent["live"], agent["waits"]) == ("support", 1, [door.request()["id"]])
-    (rollout,) = door.get(f"{V1}/agents/support/rollouts", as_="vera").json["rollouts"]
+    (rollout,) = door.get(f"{V1}/agents/support/rollouts", by="vera").json["rollouts"]
     assert rollout["state"] == "awaiting_approval"
-    assert door.get(f"{V1}/rollouts/{rollout['id']}", as_="vera").json == rollout
-    rows = door.get(f"{V1}/rollouts/{rollout['id']}/reconciles", as_="vera").json
+    assert door.get(f"{V1}/rollouts/{rollout['id']}", by="vera").json == rollout
+    rows = door.get(f"{V1}/rollouts/{rollout['id']}/reconciles", by="vera").json
     assert [one["seq"] for one in rows["reconciles"]] == list(range(1, rollout["steps"] + 1))
     assert rows["next"] is None
 
@@ -160,14 +127,14 @@ def test_reconciles_come_in_pages(door: Door) -> None:
     rollout = door.request()["rollout"]
     seen, after = [], 0
     while after is not None:
-        page = door.get(f"{V1}/rollouts/{rollout}/reconciles?limit=2&after={after}", as_="vera").json
+        page = door.get(f"{V1}/rollouts/{rollout}/reconciles?limit=2&after={after}", by="vera").json
         seen += [one["seq"] for one in page["reconciles"]]
         assert len(page["reconciles"]) <= 2
         after = page["next"]
     assert seen == sorted(set(seen))
     assert seen
     for odd in ("limit=0", "limit=1001", "after=-1", "limit=x"):
-        problem(door.get(f"{V1}/rollouts/{rollout}/reconciles?{odd}", as_="vera"), 422, "invalid")
+        problem(door.get(f"{V1}/rollouts/{rollout}/reconciles?{odd}", by="vera"), 422, "invalid")
 
 
 def test_a_request_is_shown_as_the_command_line_shows_it(door: Door, cli: Any) -> None:
@@ -178,7 +145,7 @@ def test_a_request_is_shown_as_the_command_line_shows_it(door: Door, cli: Any) -
     assert {k: v for k, v in one.items() if not k.endswith("_at") and k != "at"} == {
         k: v for k, v in same.items() if not k.endswith("_at") and k != "at"
     }
-    assert door.get(f"{V1}/approvals/{one['id']}", as_="vera").json["worst_slice"]["name"].startswith("label=")
+    assert door.get(f"{V1}/approvals/{one['id']}", by="vera").json["worst_slice"]["name"].startswith("label=")
 
 
 @pytest.mark.parametrize(
@@ -186,7 +153,7 @@ def test_a_request_is_shown_as_the_command_line_shows_it(door: Door, cli: Any) -
              "/approvals?agent=nobody", "/nowhere"],
 )  # fmt: skip
 def test_what_is_not_there_is_404_in_the_one_shape(door: Door, path: str) -> None:
-    problem(door.get(f"{V1}{path}", as_="vera"), 404, "not_found")
+    problem(door.get(f"{V1}{path}", by="vera"), 404, "not_found")
 
 
 # Coming in -----------------------------------------------------------------------------------------------------------
@@ -224,7 +191,7 @@ def test_without_a_known_token_nothing_is_shown_or_done(door: Door, header: str)
 def test_a_role_may_not_do_what_is_another_s(door: Door, who: str, method: str, path: str) -> None:
     body = door.decision() if "decision" in path else {"trace_id": "x"} if "outcomes" in path else {}
     at = f"{V1}{path.format(id=door.request()['id'])}"
-    assert "may not" in problem(door.ask(method, at, body if method == "POST" else None, as_=who), 403, "forbidden")
+    assert "may not" in problem(door.ask(method, at, body if method == "POST" else None, by=who), 403, "forbidden")
     assert door.live() == 1
 
 
@@ -233,16 +200,16 @@ def test_a_token_for_one_agent_does_not_see_another(scene: Any) -> None:
     only = TokenSettings(sha256=hashed("sf_eve"), role="admin", agents=("billing",))
     with serving(scene, tokens=ROLES | {"eve": only}) as door:
         one = door.request()
-        assert door.get(f"{V1}/agents", as_="eve").json["agents"] == []
-        assert door.get(f"{V1}/approvals", as_="eve").json["approvals"] == []
+        assert door.get(f"{V1}/agents", by="eve").json["agents"] == []
+        assert door.get(f"{V1}/approvals", by="eve").json["approvals"] == []
         for path in (
             f"/approvals/{one['id']}",
             f"/rollouts/{one['rollout']}",
             f"/rollouts/{one['rollout']}/reconciles",
         ):
-            problem(door.get(f"{V1}{path}", as_="eve"), 404, "not_found")
-        problem(door.post(f"{V1}/approvals/{one['id']}/decision", door.decision(), as_="eve"), 404, "not_found")
-        problem(door.post(f"{V1}/agents/support/rollback", as_="eve"), 403, "forbidden")
+            problem(door.get(f"{V1}{path}", by="eve"), 404, "not_found")
+        problem(door.post(f"{V1}/approvals/{one['id']}/decision", door.decision(), by="eve"), 404, "not_found")
+        problem(door.post(f"{V1}/agents/support/rollback", by="eve"), 403, "forbidden")
         assert door.live() == 1
 
 
@@ -253,7 +220,7 @@ def test_without_tokens_anyone_on_this_machine_may_look_and_nobody_may_change(sc
         body = {"decision": "approved", "version_hash": one["version_hash"], "evidence_hash": one["evidence_hash"]}
         problem(door.post(f"{V1}/approvals/{one['id']}/decision", body), 401, "unauthenticated")
         problem(door.post(f"{V1}/agents/support/rollback"), 401, "unauthenticated")
-        problem(door.get(f"{V1}/agents", as_="ana"), 401, "unauthenticated")
+        problem(door.get(f"{V1}/agents", by="ana"), 401, "unauthenticated")
         for host in ("evil.example.com", "evil.example.com:8420", "127.0.0.1.evil.example.com", "localhost.evil", ""):
             assert "is called" in problem(door.get(f"{V1}/agents", Host=host), 403, "forbidden")
         for host in ("localhost", "LOCALHOST:8420", "[::1]:8420", "127.0.0.1"):
@@ -271,12 +238,12 @@ def test_others_than_this_machine_need_tokens(scene: Any) -> None:
 
 def test_an_approval_promotes_at_once_in_the_name_of_the_token(door: Door) -> None:
     one = door.request()
-    done = door.post(f"{V1}/approvals/{one['id']}/decision", door.decision(feedback="fine"), as_="bob")
+    done = door.post(f"{V1}/approvals/{one['id']}/decision", door.decision(feedback="fine"), by="bob")
     assert done.status == 200, done.text
     assert (done.json["state"], done.json["rollout_state"], done.json["live"]) == ("approved", "promoted", 2)
     assert (done.json["decided_by"], done.json["people"]) == ("bob", "1 of 1")
     assert door.live() == 2
-    problem(door.post(f"{V1}/approvals/{one['id']}/decision", {**one_hashes(one), "decision": "rejected"}, as_="cid"),
+    problem(door.post(f"{V1}/approvals/{one['id']}/decision", {**one_hashes(one), "decision": "rejected"}, by="cid"),
             409, "conflict")  # fmt: skip
     assert door.scene.see(lambda tx: verify(tx.audit.all())).intact
 
@@ -287,14 +254,14 @@ def one_hashes(one: dict[str, Any]) -> dict[str, str]:
 
 def test_whoever_proposed_it_cannot_decide_also_by_token(door: Door) -> None:
     one = door.request()
-    problem(door.post(f"{V1}/approvals/{one['id']}/decision", door.decision(), as_="ann"), 403, "forbidden")
+    problem(door.post(f"{V1}/approvals/{one['id']}/decision", door.decision(), by="ann"), 403, "forbidden")
     assert door.live() == 1
 
 
 @pytest.mark.parametrize("which", ["version_hash", "evidence_hash"])
 def test_a_decision_on_other_evidence_is_stale(door: Door, which: str) -> None:
     one = door.request()
-    got = door.post(f"{V1}/approvals/{one['id']}/decision", door.decision() | {which: "0" * 64}, as_="bob")
+    got = door.post(f"{V1}/approvals/{one['id']}/decision", door.decision() | {which: "0" * 64}, by="bob")
     assert "changed since you looked" in problem(got, 409, "conflict")
     assert door.live() == 1
 
@@ -306,7 +273,7 @@ def test_a_decision_on_other_evidence_is_stale(door: Door, which: str) -> None:
 )  # fmt: skip
 def test_a_decision_that_is_not_whole_is_422(door: Door, change: dict[str, Any]) -> None:
     one = door.request()
-    problem(door.post(f"{V1}/approvals/{one['id']}/decision", door.decision() | change, as_="bob"), 422, "invalid")
+    problem(door.post(f"{V1}/approvals/{one['id']}/decision", door.decision() | change, by="bob"), 422, "invalid")
     assert door.request()["state"] == "pending"
 
 
@@ -317,7 +284,7 @@ def test_of_two_decisions_at_once_one_is_heard(door: Door) -> None:
 
     def decide(n: int) -> int:
         ready.wait()
-        return door.post(f"{V1}/approvals/{one['id']}/decision", bodies[n], as_=("bob", "cid")[n]).status
+        return door.post(f"{V1}/approvals/{one['id']}/decision", bodies[n], by=("bob", "cid")[n]).status
 
     with ThreadPoolExecutor(2) as pool:
         assert sorted(pool.map(decide, (0, 1))) == [200, 409]
@@ -339,10 +306,10 @@ def test_where_two_are_needed_one_token_cannot_be_both(scene: Any) -> None:
     with serving(scene) as door:
         one, body = door.request(), door.decision()
         for _ in range(2):
-            done = door.post(f"{V1}/approvals/{one['id']}/decision", body, as_="bob").json
+            done = door.post(f"{V1}/approvals/{one['id']}/decision", body, by="bob").json
             assert (done["state"], done["people"], done["live"]) == ("pending", "1 of 2", 1)
         assert [yes["by"] for yes in door.request()["consents"]] == ["bob"]
-        done = door.post(f"{V1}/approvals/{one['id']}/decision", body, as_="cid").json
+        done = door.post(f"{V1}/approvals/{one['id']}/decision", body, by="cid").json
         assert (done["state"], done["people"], done["live"], done["decided_by"]) == (
             "approved",
             "2 of 2",
@@ -355,7 +322,7 @@ def test_asking_again_and_again_changes_nothing(door: Door) -> None:
     """Polling is the way of those whom no webhook reaches."""
     one, before = door.request(), door.actions()
     for _ in range(5):
-        assert door.get(f"{V1}/approvals/{one['id']}", as_="vera").json["state"] == "pending"
+        assert door.get(f"{V1}/approvals/{one['id']}", by="vera").json["state"] == "pending"
     assert door.actions() == before
 
 
@@ -363,23 +330,23 @@ def test_asking_again_and_again_changes_nothing(door: Door) -> None:
 
 
 def test_a_rollback_ends_the_rollout_in_the_name_of_the_token(door: Door) -> None:
-    done = door.post(f"{V1}/agents/support/rollback", {"reason": "odd answers"}, as_="olga").json
+    done = door.post(f"{V1}/agents/support/rollback", {"reason": "odd answers"}, by="olga").json
     assert (done["live"], done["rollout"] is not None) == (1, True)
     assert ("olga", "wish-roll_back") in [
         (one.actor, one.action) for one in door.scene.see(lambda tx: tx.audit.all())
     ]  # fmt: skip
-    problem(door.post(f"{V1}/agents/support/rollback", {"to": 9}, as_="olga"), 404, "not_found")
-    problem(door.post(f"{V1}/agents/support/rollback", {"to": 0}, as_="olga"), 422, "invalid")
-    problem(door.post(f"{V1}/agents/nobody/rollback", as_="olga"), 404, "not_found")
+    problem(door.post(f"{V1}/agents/support/rollback", {"to": 9}, by="olga"), 404, "not_found")
+    problem(door.post(f"{V1}/agents/support/rollback", {"to": 0}, by="olga"), 422, "invalid")
+    problem(door.post(f"{V1}/agents/nobody/rollback", by="olga"), 404, "not_found")
 
 
 def test_an_outcome_is_recorded_under_the_name_of_the_token(door: Door) -> None:
     (trace, *_) = door.scene.traffic(1)
-    done = door.post(f"{V1}/agents/support/outcomes", {"trace_id": trace, "expected": "refund"}, as_="app")
+    done = door.post(f"{V1}/agents/support/outcomes", {"trace_id": trace, "expected": "refund"}, by="app")
     assert (done.status, done.json["expected"], done.json["source"]) == (201, "refund", "app")
     for body in ({"trace_id": trace}, {"trace_id": trace, "expected": "weather"}, {"trace_id": trace, "score": 2}, {}):
-        problem(door.post(f"{V1}/agents/support/outcomes", body, as_="app"), 422, "invalid")
-    problem(door.post(f"{V1}/agents/support/outcomes", {"trace_id": "no", "score": 1}, as_="app"), 404, "not_found")
+        problem(door.post(f"{V1}/agents/support/outcomes", body, by="app"), 422, "invalid")
+    problem(door.post(f"{V1}/agents/support/outcomes", {"trace_id": "no", "score": 1}, by="app"), 404, "not_found")
 
 
 # The signed webhook --------------------------------------------------------------------------------------------------
@@ -440,7 +407,7 @@ def test_headers_that_were_changed_are_refused(door: Door, headers: dict[str, st
 
 def test_another_secret_is_refused_and_no_token_stands_in_for_it(door: Door) -> None:
     problem(door.signed(door.message(), secret="the secret of somebody else"), 401, "unauthenticated")
-    problem(door.post(HOOK, door.message(), as_="ana"), 401, "unauthenticated")
+    problem(door.post(HOOK, door.message(), by="ana"), 401, "unauthenticated")
 
 
 @pytest.mark.parametrize("secret", ["", "short"])
@@ -499,7 +466,7 @@ def test_refusals_are_written_down_but_not_without_end(door: Door) -> None:
 
 
 def test_a_body_too_long_is_refused_before_it_is_read(door: Door) -> None:
-    problem(door.post(f"{V1}/agents/support/outcomes", b" " * 300_000, as_="app"), 413, "invalid")
+    problem(door.post(f"{V1}/agents/support/outcomes", b" " * 300_000, by="app"), 413, "invalid")
 
 
 def test_a_body_that_hides_its_length_is_bounded_too(door: Door) -> None:
@@ -513,11 +480,11 @@ def test_a_body_that_hides_its_length_is_bounded_too(door: Door) -> None:
 @pytest.mark.parametrize("raw", [b"{", b"\xff", b"[]", b'{"decision": NaN}'])
 def test_a_body_that_is_not_json_is_422_in_the_one_shape(door: Door, raw: bytes) -> None:
     one = door.request()
-    problem(door.post(f"{V1}/approvals/{one['id']}/decision", raw, as_="bob"), 422, "invalid")
+    problem(door.post(f"{V1}/approvals/{one['id']}/decision", raw, by="bob"), 422, "invalid")
 
 
 def test_another_method_is_405_in_the_one_shape(door: Door) -> None:
-    assert set(door.ask("DELETE", f"{V1}/agents", as_="ana").json) == {"code", "message", "hint"}
+    assert set(door.ask("DELETE", f"{V1}/agents", by="ana").json) == {"code", "message", "hint"}
 
 
 def test_our_own_mistake_is_told_in_the_one_shape_and_without_its_inside(door: Door, monkeypatch: Any) -> None:
@@ -525,7 +492,7 @@ def test_our_own_mistake_is_told_in_the_one_shape_and_without_its_inside(door: D
         raise RuntimeError("the inside of it")
 
     monkeypatch.setattr("surefoot.api.looking.overview", breaks)
-    assert "inside" not in problem(door.get(f"{V1}/agents", as_="vera"), 500, "internal")
+    assert "inside" not in problem(door.get(f"{V1}/agents", by="vera"), 500, "internal")
 
 
 def test_every_route_declares_its_errors_in_the_one_shape(door: Door) -> None:
@@ -549,25 +516,25 @@ def test_times_are_utc_and_have_a_zone(door: Door) -> None:
 
 def test_an_agent_remembers_by_its_headers_and_says_where_it_found_it(door: Door) -> None:
     path = f"{V1}/agents/support/memory/limit"
-    kept = door.ask("PUT", path, {"value": {"usd": 5}}, as_="app", X_Session_ID="s1")
+    kept = door.ask("PUT", path, {"value": {"usd": 5}}, by="app", X_Session_ID="s1")
     assert (kept.status, kept.json["scope"], kept.json["owner"]) == (200, "session", "s1")
-    assert door.get(path, as_="app", X_Session_ID="s1").json["value"] == {"usd": 5}
-    assert "nothing is remembered" in problem(door.get(path, as_="app", X_Session_ID="s2"), 404, "not_found")
-    assert door.ask("PUT", path, {"value": None, "scope": "agent"}, as_="app").json["scope"] == "agent"
-    assert door.get(path, as_="app", X_Session_ID="s2").json["value"] is None
-    assert door.ask("DELETE", f"{path}?scope=agent", as_="app").json == {"deleted": True}
+    assert door.get(path, by="app", X_Session_ID="s1").json["value"] == {"usd": 5}
+    assert "nothing is remembered" in problem(door.get(path, by="app", X_Session_ID="s2"), 404, "not_found")
+    assert door.ask("PUT", path, {"value": None, "scope": "agent"}, by="app").json["scope"] == "agent"
+    assert door.get(path, by="app", X_Session_ID="s2").json["value"] is None
+    assert door.ask("DELETE", f"{path}?scope=agent", by="app").json == {"deleted": True}
 
 
 def test_fifty_callers_append_and_nothing_is_lost(door: Door) -> None:
     path = f"{V1}/agents/support/memory/failures/append"
     with ThreadPoolExecutor(16) as pool:
-        said = list(pool.map(lambda n: door.post(path, {"item": n, "scope": "agent"}, as_="app").status, range(50)))
+        said = list(pool.map(lambda n: door.post(path, {"item": n, "scope": "agent"}, by="app").status, range(50)))
     assert said == [200] * 50
-    found = door.get(f"{V1}/agents/support/memory?pattern=fail*", as_="app").json["entries"]
+    found = door.get(f"{V1}/agents/support/memory?pattern=fail*", by="app").json["entries"]
     assert sorted(found[0]["value"]) == list(range(50))
-    seen = door.get(f"{V1}/agents/support/memory-changes?limit=20", as_="app").json
+    seen = door.get(f"{V1}/agents/support/memory-changes?limit=20", by="app").json
     assert len(seen["changes"]) == 20
-    rest = door.get(f"{V1}/agents/support/memory-changes?after={seen['next']}", as_="app").json
+    rest = door.get(f"{V1}/agents/support/memory-changes?after={seen['next']}", by="app").json
     assert len(rest["changes"]) == 30
 
 
@@ -576,8 +543,8 @@ def test_memory_is_not_for_lookers_nor_for_tokens_of_other_agents(scene: Any) ->
     scene.waiting()
     with serving(scene, tokens={**ROLES, "sales": other}) as one:
         path = f"{V1}/agents/support/memory/k"
-        problem(one.get(path, as_="vera"), 403, "forbidden")
-        problem(one.ask("PUT", path, {"value": 1}, as_="sales"), 403, "forbidden")
+        problem(one.get(path, by="vera"), 403, "forbidden")
+        problem(one.ask("PUT", path, {"value": 1}, by="sales"), 403, "forbidden")
 
 
 @pytest.mark.parametrize(("body", "what"), [
@@ -585,4 +552,4 @@ def test_memory_is_not_for_lookers_nor_for_tokens_of_other_agents(scene: Any) ->
     ({"value": 1, "ttl_s": -1}, "ttl_s"), ({"value": "x" * 70_000}, "bytes"), ({"value": 1, "valeu": 2}, "valeu"),
 ])  # fmt: skip
 def test_what_cannot_be_remembered_is_422_with_the_reason(door: Door, body: Any, what: str) -> None:
-    assert what in problem(door.ask("PUT", f"{V1}/agents/support/memory/k", body, as_="app"), 422, "invalid")
+    assert what in problem(door.ask("PUT", f"{V1}/agents/support/memory/k", body, by="app"), 422, "invalid")

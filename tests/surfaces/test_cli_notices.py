@@ -36,7 +36,8 @@ def again(scene) -> None:
     app = build(read(scene.directory, {}, store=scene.store), environ={})
     try:
         asyncio.run(app.store.write(lambda tx: [
-            tx.notices.swap(replace(one, state="delivered", delivered_at=datetime.now(UTC))) for one in tx.notices.all()
+            tx.notices.swap(replace(one, state="delivered", delivered_at=datetime.now(UTC)))
+            for one in tx.notices.listed()
         ]))  # fmt: skip
         asyncio.run(app.store.write(lambda tx: announce(
             tx, app.ports, "approval_requested", agent="support", subject="support/v2", sentence="It won.", facts={}
@@ -115,7 +116,9 @@ def test_a_webhook_on_a_private_address_is_a_dead_letter_that_is_seen_and_sent_a
 
 
 async def due_now(app) -> None:
-    await app.store.write(lambda tx: [tx.notices.swap(replace(n, next_at=n.at)) for n in tx.notices.all("waiting")])
+    await app.store.write(lambda tx: [
+        tx.notices.swap(replace(n, next_at=n.at)) for n in tx.notices.listed() if n.state == "waiting"
+    ])  # fmt: skip
 
 
 def test_the_request_page_names_the_worst_slice_and_the_way_back(cli, scene):

@@ -13,13 +13,16 @@ import os
 import re
 import secrets
 import tempfile
-from collections.abc import Callable, Collection, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from surefoot.core.errors import Unavailable
-from surefoot.core.redaction import RedactionMode, doubtful, redact, spotless
+from surefoot.core.redaction import Redacted, RedactionMode, redact
+from surefoot.core.suspicion import SUSPICIOUS
 from surefoot.core.trace import Trace
 
 VARIABLE = "SUREFOOT_REDACTION_KEY"
@@ -36,6 +39,7 @@ _PROBE = b"only to see whether there is anything"
 class Redactor:
     """Redaction in one mode; the key is looked up when it is first needed.
 
+    `found` counts what was taken out since the start, by kind (a `name` that became a tag is one).
     `more` finds what patterns cannot, in texts that are not of one word; where it gives None the text is not kept.
     """
 
@@ -47,6 +51,7 @@ class Redactor:
         self._more = more
         self._folder = folder
         self._key = environ.get(VARIABLE, "").encode()
+        self.found: Counter[str] = Counter()
 
     def text(self, text: str) -> str:
         """Give a text as it may be stored."""
@@ -54,29 +59,32 @@ class Redactor:
         if self._more is None or self._mode != "typed" or not any(sign.isspace() for sign in kept):
             return kept
         said = self._more(kept)
-        return redact(kept, self._known_key(), mode="hash").text if said is None else self._by_patterns(said)
+        return self._kept(redact(kept, self._known_key(), mode="hash")) if said is None else self._by_patterns(said)
 
     def _by_patterns(self, text: str) -> str:
-        if self._mode == "off" or (self._mode == "typed" and spotless(text)):
+        if self._mode == "off" or (self._mode == "typed" and _is_spotless(text)):
             return text
         if not redact(text, _PROBE, mode=self._mode).found:
             return text
-        return redact(text, self._known_key(), mode=self._mode).text
+        return self._kept(redact(text, self._known_key(), mode=self._mode))
 
-    def doubtful(self, texts: Collection[str]) -> Collection[str]:
-        """Give those of many texts that may not be kept as they are, perhaps; neither `text` nor `name` changes others.
+    def suspect(self, content: bytes, at: int) -> tuple[int, int] | None:
+        """Give the first place from `at` on that may hold what is not kept: where it begins and ends; None: nowhere.
 
-        It is what ingestion lives on: most texts hold nothing, and to ask for each of them alone takes its time.
+        What is not named neither `text`, `name` nor `label` changes. The bytes may be a text, or a message with texts.
         """
-        if self._mode == "off":
-            return ()
-        return texts if self._mode == "hash" or self._more is not None else doubtful(texts)
+        if self._mode == "off" or at >= len(content):
+            return None
+        if self._mode == "hash" or self._more is not None:
+            return at, len(content)
+        found = _suspicious().search(content, at)
+        return None if found is None else found.span()
 
     def note(self, text: str) -> str:
         """Give a text of an operator or an improver as it may be stored; in mode `hash` it stays readable."""
         if self._mode == "off" or not redact(text, _PROBE).found:
             return text
-        return redact(text, self._known_key()).text
+        return self._kept(redact(text, self._known_key()))
 
     def name(self, name: str) -> str:
         """Give a name (of a session, a person, a request) as it may be stored: as it is, or a tag of 128 bits.
@@ -98,14 +106,19 @@ class Redactor:
     def _trait(self, text: str) -> str:
         return text if self._mode == "off" or _OPAQUE.fullmatch(text) or _is_harmless(text) else self._tag(text)
 
+    def _kept(self, redacted: Redacted) -> str:
+        self.found.update(redacted.counts)
+        return redacted.text
+
     def _tag(self, name: str) -> str:
+        self.found["name"] += 1
         return f"h:{hmac.digest(self._known_key(), name.encode('utf-8', 'surrogatepass'), 'sha256').hex()[:32]}"
 
     def label(self, label: str) -> str:
         """Give the name of a field that somebody chose as it may be stored; in mode `hash` too it stays readable."""
         if self._mode == "off" or _is_harmless(label):
             return label
-        return redact(label, self._known_key()).text
+        return self._kept(redact(label, self._known_key()))
 
     def trace(self, trace: Trace) -> Trace:
         """Give a trace as it may be stored."""
@@ -123,8 +136,24 @@ class Redactor:
         return self._key
 
 
+@cache
+def _suspicious() -> Any:
+    """RE2's automaton reads each byte once, whatever the pattern; memory for more of its states makes it no faster."""
+    import re2  # pyright: ignore[reportMissingTypeStubs]  few commands redact
+
+    engine: Any = re2
+    options = engine.Options()
+    options.encoding, options.max_mem = engine.Options.Encoding.LATIN1, 16 << 20
+    return engine.compile(SUSPICIOUS, options)
+
+
+def _is_spotless(text: str) -> bool:
+    """Whether a quick look says already that nothing is to be found."""
+    return _suspicious().search(text.encode("utf-8", "surrogatepass")) is None
+
+
 def _is_harmless(name: str) -> bool:
-    return _PLAIN.fullmatch(name) is not None or spotless(name) or not redact(name, _PROBE).found
+    return _PLAIN.fullmatch(name) is not None or _is_spotless(name) or not redact(name, _PROBE).found
 
 
 def _key_in(path: Path) -> bytes:

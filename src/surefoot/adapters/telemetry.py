@@ -10,24 +10,28 @@ from __future__ import annotations
 
 import threading
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
+from surefoot.adapters.clients import client
 from surefoot.core.errors import Invalid
 from surefoot.core.score import Outcome
 from surefoot.core.trace import Trace
 from surefoot.core.traceparent import trace_id_of
 from surefoot.ports.telemetry import Answered, Told
 
+if TYPE_CHECKING:
+    import httpx2
+
 AGAIN = frozenset({429, 502, 503, 504})
 EVERY_S, TIMEOUT_S, PAUSE_S, MOST_PAUSE_S, ATTEMPTS = 1.0, 10.0, 0.5, 30.0, 8
 END_S = 5.0
 BATCH = 256
+MOST_PIECES = 64
 MOST_REMEMBERED = 20_000
 Judged = tuple[str, Outcome]
 
@@ -67,7 +71,7 @@ class OtlpTelemetry:
         self._ending = threading.Event()
         self._until = float("inf")
         self._pause = sleep or self._ending.wait
-        self._open = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect()).open
+        self._client: httpx2.Client | None = None
         self._thread: threading.Thread | None = None
 
     def answered(self, one: Answered) -> None:
@@ -109,6 +113,8 @@ class OtlpTelemetry:
         while not self._ending.wait(EVERY_S):
             self._send_all()
         self._send_all()
+        if self._client is not None:
+            self._client.close()
 
     def _send_all(self) -> None:
         while batch := self._batch():
@@ -165,24 +171,20 @@ class OtlpTelemetry:
     def _posted(self, path: str, content: bytes) -> tuple[int | None, float]:
         """The status of an answer (None without one), and for how many seconds it asks to be left alone."""
         headers = {"content-type": "application/x-protobuf", **self._receiver.headers}
-        request = urllib.request.Request(self._receiver.endpoint.rstrip("/") + path, content, headers)  # noqa: S310
         left_s = self._until - time.monotonic()
         if left_s <= 0:
             return None, 0.0
+        import httpx2
+
+        self._client = self._client or client(TIMEOUT_S)
         try:
-            with self._open(request, timeout=min(TIMEOUT_S, left_s)) as answer:
-                answer.read()
-                return answer.status, 0.0
-        except urllib.error.HTTPError as problem:
-            told = problem.headers.get("retry-after", "")
-            problem.close()
-            return problem.code, float(told) if told.isdigit() else 0.0
-        except OSError:
+            with self._client.stream(
+                "POST", self._receiver.endpoint.rstrip("/") + path, content=content, headers=headers,
+                timeout=min(TIMEOUT_S, left_s),
+            ) as answer:  # fmt: skip
+                for _ in islice(answer.iter_raw(), MOST_PIECES):
+                    pass  # it is read so that the connection can be used again
+                told = answer.headers.get("retry-after", "")
+                return answer.status_code, float(told) if told.isdigit() else 0.0
+        except (httpx2.TransportError, httpx2.InvalidURL):
             return None, 0.0
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Headers with a key in them go nowhere but to the address in the settings."""
-
-    def redirect_request(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: Any) -> None:
-        """Follow nothing."""

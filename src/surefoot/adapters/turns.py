@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from surefoot.adapters.clients import async_client
 from surefoot.adapters.models.endpoint import Endpoint, endpoint_from
 from surefoot.adapters.models.prices import cost_of, most_tokens
 from surefoot.adapters.models.setback import AGAIN
@@ -50,7 +51,7 @@ class EndpointTurns:
         endpoint.check_key()
         headers = {"authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
         try:
-            async with httpx2.AsyncClient(timeout=endpoint.timeout_s, trust_env=not endpoint.loopback) as client:
+            async with async_client(endpoint.timeout_s, loopback=endpoint.loopback) as client:
                 url = f"{endpoint.base_url.rstrip('/')}/chat/completions"
                 response = await client.post(url, json=self._sent(body), headers=headers)
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:

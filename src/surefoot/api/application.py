@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from starlette.routing import BaseRoute
 
 from surefoot.api import (
     admitting,
@@ -13,6 +15,7 @@ from surefoot.api import (
     connecting,
     conversing,
     deciding,
+    enlisting,
     enrolling,
     examining,
     executing,
@@ -49,7 +52,7 @@ def build_api(reception: Reception) -> FastAPI:
     """Give the REST API at this reception. Its description is at /api/v1/openapi.json; it serves no pages."""
     app = FastAPI(
         title="Surefoot", version=reception.version or "0", openapi_url=None, docs_url=None,
-        redoc_url=None, redirect_slashes=False, generate_unique_id_function=operation_id,
+        redoc_url=None, redirect_slashes=False, generate_unique_id_function=operation_id, routes=_routes(),
     )  # fmt: skip
     guarded = replace(reception.ports, store=Guarded(reception.ports.store))
     app.state.reception = replace(reception, ports=guarded)
@@ -58,7 +61,15 @@ def build_api(reception: Reception) -> FastAPI:
     app.add_middleware(Capped)
     install(app)
     show_description(app, f"{V1}/openapi.json")
-    app.include_router(looking.health)
+    describe(app)
+    return app
+
+
+@cache
+def _routes() -> list[BaseRoute]:
+    """All routes, for every application of this process: FastAPI works each of them out again where it is included."""
+    whole = APIRouter(generate_unique_id_function=operation_id)
+    whole.include_router(looking.health)
     for room in (
         looking,
         deciding,
@@ -71,6 +82,7 @@ def build_api(reception: Reception) -> FastAPI:
         conversing,
         admitting,
         proposing,
+        enlisting,
         finding,
         telling,
         enrolling,
@@ -87,6 +99,5 @@ def build_api(reception: Reception) -> FastAPI:
         subscribing,
         exporting,
     ):
-        app.include_router(room.router, prefix=V1)
-    describe(app)
-    return app
+        whole.include_router(room.router, prefix=V1)
+    return whole.routes

@@ -11,10 +11,9 @@ from fastapi import APIRouter, Path
 
 from surefoot.api.problems import declared
 from surefoot.api.program_documents import ApprovalStatus, PauseDecisionBody, RequestApprovalBody
-from surefoot.api.reception import Decider, Here, Reception, Recorder
-from surefoot.core.errors import NotFound
+from surefoot.api.reception import Decider, Here, Recorder
+from surefoot.api.seeing import execution_seen
 from surefoot.core.pause import Pause
-from surefoot.core.token import Token
 from surefoot.engine.pause import decide_pause, pause, pause_of_execution
 
 router = APIRouter(tags=["pause"], prefix="/executions/{execution_id}")
@@ -24,7 +23,7 @@ ExecutionId = Annotated[str, Path(max_length=100)]
 @router.post("/request-approval", responses=declared(404))
 async def asked(execution_id: ExecutionId, body: RequestApprovalBody, here: Here, caller: Recorder) -> ApprovalStatus:
     """Let an execution wait for a person; its deadline stands still meanwhile."""
-    agent = await _agent(here, execution_id, caller)
+    agent = (await execution_seen(here, caller, execution_id)).agent
     return _status(await pause(
         here.ports, agent, body.approval_request_id, by=caller.name, hours=body.expires_in_hours, reason=body.reason,
         url=body.approval_request_url, execution=execution_id,
@@ -34,26 +33,19 @@ async def asked(execution_id: ExecutionId, body: RequestApprovalBody, here: Here
 @router.get("/approval-status", responses=declared(404))
 async def standing(execution_id: ExecutionId, here: Here, caller: Recorder) -> ApprovalStatus:
     """Give how the last wait of an execution stands."""
-    await _agent(here, execution_id, caller)
+    await execution_seen(here, caller, execution_id)
     return _status(await pause_of_execution(here.ports, execution_id))
 
 
 @router.post("/approval-response", responses=declared(404, 409))
 async def answered(execution_id: ExecutionId, body: PauseDecisionBody, here: Here, caller: Decider) -> ApprovalStatus:
     """Decide on the last wait of an execution, in the name of the token."""
-    await _agent(here, execution_id, caller)
+    await execution_seen(here, caller, execution_id)
     found = await pause_of_execution(here.ports, execution_id)
     return _status(await decide_pause(
         here.ports, found.agent, found.name, body.decision, by=caller.name, feedback=body.feedback,
         response=body.response,
     ))  # fmt: skip
-
-
-async def _agent(here: Reception, execution_id: str, caller: Token) -> str:
-    found = await here.ports.store.read(lambda tx: tx.executions.get(execution_id))
-    if not caller.sees(found.agent):
-        raise NotFound(f"there is no execution {execution_id!r}", hint="the answer to execute carries its id")
-    return found.agent
 
 
 def _status(one: Pause) -> ApprovalStatus:

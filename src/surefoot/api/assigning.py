@@ -10,16 +10,20 @@ from surefoot.api.reception import Here, Recorder
 from surefoot.core.genome import render
 from surefoot.engine.enter import Step, Told, enter
 from surefoot.engine.inspect import agent_named
-from surefoot.engine.serve import seated, storable
+from surefoot.engine.serve import live_seat, seated, storable
 
 router = APIRouter(tags=["record"])
 
 
 @router.post("/agents/{agent}/assign", responses=declared(404))
-async def assign(agent: str, body: AssignBody, here: Here, _: Recorder) -> AssignedDocument:
-    """Give the version that serves a unit; the same unit keeps its version while the rollout lasts."""
-    record = await agent_named(here.ports, agent)
-    seat = await seated(here.ports, agent, here.ports.redact_name(storable(body.unit)))
+async def assign(agent: str, body: AssignBody, here: Here, caller: Recorder) -> AssignedDocument:
+    """Give the version that serves a unit; the same unit keeps its version while the rollout lasts.
+
+    Without a unit it is the live version.
+    """
+    record = await agent_named(here.ports, agent, sees=caller.sees)
+    unit = here.ports.redact_name(storable(body.unit))
+    seat = await (seated(here.ports, agent, unit) if unit else live_seat(here.ports, agent))
     genome = seat.genome
     return AssignedDocument(
         agent=agent, version=seat.version, live=seat.version == record.live, assignment=seat.rollout,
@@ -29,9 +33,9 @@ async def assign(agent: str, body: AssignBody, here: Here, _: Recorder) -> Assig
 
 
 @router.post("/agents/{agent}/traces", responses=declared(404))
-async def traces(agent: str, body: TracesBody, here: Here, _: Recorder) -> EnteredDocument:
+async def traces(agent: str, body: TracesBody, here: Here, caller: Recorder) -> EnteredDocument:
     """Record requests that the program answered itself; a batch that comes again changes nothing."""
-    await agent_named(here.ports, agent)
+    await agent_named(here.ports, agent, sees=caller.sees)
     done = await enter(here.ports, agent, [
         Told(
             id=one.id, version=one.version, unit=one.unit, input=one.input, output=one.output, finish=one.finish,

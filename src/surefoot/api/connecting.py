@@ -27,7 +27,7 @@ MOST = 100
 
 
 async def connector(
-    here: Here, request: Request, agent: AgentName, x_connector_token: Annotated[str, Header(max_length=512)] = ""
+    here: Here, request: Request, x_connector_token: Annotated[str, Header(max_length=512)] = ""
 ) -> Token:
     """Give who is asking: the connector itself, or a person by a token of theirs."""
     if here.connector is None:
@@ -35,10 +35,7 @@ async def connector(
     if not x_connector_token:
         raise Unauthenticated("this takes the connector's token", hint="send X-Connector-Token")
     address = request.client.host if request.client is not None else ""
-    caller = await here.admission.admit(x_connector_token, address=address, beside=(here.connector,))
-    if not caller.sees(agent):
-        raise NotFound(f"there is no agent {agent!r}", hint="the token is for others")
-    return caller
+    return await here.admission.admit(x_connector_token, address=address, beside=(here.connector,))
 
 
 Caller = Annotated[Token, Depends(connector)]
@@ -48,7 +45,7 @@ Caller = Annotated[Token, Depends(connector)]
 async def listed(agent: AgentName, here: Here, caller: Caller, asked: Paged) -> ConnectorVersions:
     """List the versions of an agent, oldest first, with their shares and how their processes are."""
     _must(here, caller, "look")
-    await agent_named(here.ports, agent)
+    await agent_named(here.ports, agent, sees=caller.sees)
     rows, after = asked.page(await versions(here.ports, agent), lambda one: one.build.number)
     return ConnectorVersions(id=agent, versions=[_row(agent, one) for one in rows], next=after)
 
@@ -62,7 +59,7 @@ async def weight(agent: AgentName, version: str, body: WeightBody, here: Here, c
             f"{body.weight:g} is no share: weights here are percent of all requests, from 0 to {MOST}",
             hint="send 5 for 5 %; the incumbent then has 95 %. Weights relative to each other are not known here",
         )
-    await agent_named(here.ports, agent)
+    await agent_named(here.ports, agent, sees=caller.sees)
     done, other = await connected(here.ports, agent, version, body.weight, by=caller.name)
     return WeightDocument(
         success=True, id=agent, version=version, previous_weight=done.previous_percent,

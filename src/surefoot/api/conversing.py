@@ -43,9 +43,9 @@ class TurnDocument(BaseModel):
 
 
 @router.post("/agents/{agent}/harness", responses=declared(404, 409))
-async def taken(agent: str, body: TurnBody, here: Here, _: Recorder, response: Response) -> TurnDocument:
+async def taken(agent: str, body: TurnBody, here: Here, caller: Recorder, response: Response) -> TurnDocument:
     """Take one turn of a conversation; it is refused before it is sent when it might exceed the limits."""
-    await agent_named(here.ports, agent)
+    await agent_named(here.ports, agent, sees=caller.sees)
     talk = Talk(
         agent=agent, id=body.talk, model=body.model, limits=Budget(calls=body.max_turns, usd=body.max_budget_usd)
     )  # fmt: skip

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Header
 from surefoot.api.documents import Decided, DecisionBody, RollbackBody, RolledBackDocument
 from surefoot.api.problems import declared
 from surefoot.api.reception import Decider, Here, Operator
+from surefoot.api.seeing import approval_seen
 from surefoot.core.approval import Approval
-from surefoot.core.errors import NotFound
 from surefoot.engine.approve import approve
 from surefoot.engine.inspect import agent_named
 from surefoot.engine.operate import take_effect
@@ -26,9 +26,7 @@ async def decide(
     x_surefoot_login: Annotated[str, Header(max_length=200)] = "",
 ) -> Decided:  # fmt: skip
     """Decide on a request in the name of the token; the hashes say what was looked at."""
-    found = await here.ports.store.read(lambda tx: tx.approvals.get(approval))
-    if not caller.sees(found.agent):
-        raise NotFound(f"there is no approval {approval!r}", hint="GET /api/v1/approvals lists what waits")
+    await approval_seen(here, caller, approval)
     after = await approve(
         here.ports, approval, body.decision, by=caller.name, version_digest=body.version_hash,
         evidence=body.evidence_hash, feedback=body.feedback, door="api",
@@ -40,7 +38,7 @@ async def decide(
 @router.post("/agents/{agent}/rollback", responses=declared(404, 409))
 async def step_back(agent: str, body: RollbackBody, here: Here, caller: Operator) -> RolledBackDocument:
     """Step back at once: end the rollout in progress, or make an earlier version live."""
-    await agent_named(here.ports, agent)
+    await agent_named(here.ports, agent, sees=caller.sees)
     done = await rollback(here.ports, agent, by=caller.name, to=body.to, reason=body.reason)
     return RolledBackDocument(agent=agent, live=done.live, before=done.before, rollout=done.rollout or None)
 

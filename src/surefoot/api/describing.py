@@ -12,12 +12,12 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from surefoot.api.matching import Moved, Unconditional
+from surefoot.api.problems import ONE_SHAPE, Problem
 
 WRITES = ("post", "put", "patch", "delete")
 # Of these the way in is another one: none, an entered token, a signature, the connector's own token.
 _OTHERWISE = ("/healthz", "/readyz", "/metrics", "/api/v1/login", "/api/v1/webhooks/approval-response")
 _CONNECTOR = "/api/v1/connector/"
-_PROBLEM = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _ALWAYS = {
     "409": "It is decided, expired or stale, somebody was faster, or the same request is being carried out.",
     "413": "The body is longer than is read.",
@@ -54,21 +54,25 @@ def operation_id(route: APIRoute) -> str:
 
 
 def describe(app: FastAPI) -> None:
-    """Let an application say in its description what holds for all routes."""
+    """Let an application say in its description what holds for all routes; every one of a process has the same."""
     plain = app.openapi
 
     def whole() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            app.openapi_schema = _completed(plain())
-        return app.openapi_schema
+        if app.version not in _described:
+            _described[app.version] = _completed(plain())
+        return _described[app.version]
 
     app.openapi = whole
+
+
+_described: dict[str, dict[str, Any]] = {}
 
 
 def _completed(document: dict[str, Any]) -> dict[str, Any]:
     document["info"]["description"] = "Everything that a person or a program may ask of a Surefoot."
     bearer = {"type": "http", "scheme": "bearer", "description": "a token that `surefoot token create` made"}
     document["components"]["securitySchemes"] = {"bearer": bearer}
+    document["components"]["schemas"]["Problem"] = Problem.model_json_schema()
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             _complete(path, method, operation)
@@ -86,9 +90,9 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     if any(one["name"] == "if-match" for one in operation.get("parameters", ())):
         more |= _MATCHED
     for status, text in more.items():
-        answers.setdefault(status, {"description": text, "content": _PROBLEM})
+        answers.setdefault(status, {"description": text, "content": ONE_SHAPE})
     for status in [status for status in answers if status >= "400"]:  # also of a route whose answers are streams
-        answers[status]["content"] = _PROBLEM
+        answers[status]["content"] = ONE_SHAPE
     body = operation.get("requestBody", {}).get("content", {}).get("application/json")
     if body is not None and operation["operationId"] in EXAMPLES:
         body["example"] = EXAMPLES[operation["operationId"]]

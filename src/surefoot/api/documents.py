@@ -84,6 +84,12 @@ class Entries(BaseModel):
     entries: list[EntryDocument]
 
 
+class EntryPage(Entries):
+    """A page of them."""
+
+    next: str | None
+
+
 class Forgotten(BaseModel):
     """Whether there was anything to forget."""
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path
 from surefoot.api.paging import Paged
 from surefoot.api.problems import declared
 from surefoot.api.process_documents import HeartbeatBody, ProcessDocument, Processes, RegisterBody, RegisteredDocument
-from surefoot.api.reception import Here, Operator, Reception, Recorder, able_to
+from surefoot.api.reception import Here, Looker, Operator, Reception, Recorder, able_to
 from surefoot.core.build import Reasoner
 from surefoot.core.errors import Unavailable
 from surefoot.core.process import Process, standing
@@ -35,7 +35,8 @@ async def enrol(agent: AgentName, body: RegisterBody, here: Here, caller: Record
         skills=tuple(Reasoner(**one.model_dump()) for one in body.skills),
     )  # fmt: skip
     done = await register(
-        here.ports, work.node, announced, by=caller.name, operates=may(caller, "operate"), ttl=work.terms.ttl
+        here.ports, work.node, announced, by=caller.name, operates=may(caller, "operate"), ttl=work.terms.ttl,
+        schemas=work.schemas,
     )  # fmt: skip
     shown = await _shown(here, done.process)
     return RegisteredDocument(
@@ -44,10 +45,10 @@ async def enrol(agent: AgentName, body: RegisterBody, here: Here, caller: Record
     )  # fmt: skip
 
 
-@router.get("/agents/{agent}/processes", responses=declared(404), dependencies=[Depends(able_to("look"))])
-async def listed(agent: AgentName, here: Here, asked: Paged) -> Processes:
+@router.get("/agents/{agent}/processes", responses=declared(404))
+async def listed(agent: AgentName, here: Here, caller: Looker, asked: Paged) -> Processes:
     """List the processes of an agent by version, with how each one stands and the share of its version."""
-    await agent_named(here.ports, agent)
+    await agent_named(here.ports, agent, sees=caller.sees)
     _, _, found = await processes(here.ports, agent)
     now_shares = await here.ports.store.read(lambda tx: shares(tx, agent))
     now = here.ports.clock()

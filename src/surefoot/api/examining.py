@@ -19,16 +19,19 @@ from surefoot.api.documents import Name, Text
 from surefoot.api.paging import Paged
 from surefoot.api.problems import declared
 from surefoot.api.reception import Decider, Here, Looker, Operator, Reception
+from surefoot.api.seeing import seen
 from surefoot.api.working import JobDocument, begun
 from surefoot.core.errors import Conflict, NotFound
 from surefoot.core.exam.contrast import Contrast
 from surefoot.core.exam.documents import suite_from
+from surefoot.core.exam.held import held_out, may_read
+from surefoot.core.exam.label import EXPECTED, Label
 from surefoot.core.exam.report import Report
 from surefoot.core.exam.run import EvalRun
 from surefoot.core.exam.suite import Suite
 from surefoot.core.token import Token
 from surefoot.engine.inspect import agent_named
-from surefoot.engine.labelled import Blind, next_blind, worth
+from surefoot.engine.labelled import Blind, Word, next_blind, say, words_of, worth
 from surefoot.engine.labelled import label as kept
 from surefoot.engine.reported import report
 from surefoot.engine.run import cancel as asked_to_end
@@ -66,6 +69,40 @@ class LabelBody(Taken):
     verdict: Literal["pass", "fail"]
     drawn: Drawn = "sample"
     note: Text = ""
+
+
+class CancelBody(Taken):
+    """Why somebody cancels a run; it is kept in the record."""
+
+    reason: Text = ""
+
+
+class WordBody(Taken):
+    """What a person says in the open of an answer: whether it is right, and what the right one is."""
+
+    case: Annotated[str, Field(min_length=1, max_length=1000)]
+    epoch: Annotated[int, Field(ge=1, le=1000)] = 1
+    verdict: Literal["pass", "fail"] | None = None
+    expected: Annotated[str, Field(max_length=20_000)] = ""
+    note: Text = ""
+
+
+class WordDocument(BaseModel):
+    """What a person said; `about` is `answer`, or `expected` for what they hold to be the right answer."""
+
+    case: str
+    epoch: int
+    about: str
+    verdict: str | None
+    text: str
+    by: str
+    at: datetime
+
+
+class Words(BaseModel):
+    """What people said in the open of a run, oldest first, of the cases that the caller may read."""
+
+    words: list[WordDocument]
 
 
 class SuiteDocument(BaseModel):
@@ -192,6 +229,7 @@ async def shown(run: RunId, here: Here, caller: Looker) -> ReportDocument:
     await _known(here, caller, run)
     seen = await report(here.ports, run)
     verdict, cost = seen.verdict, seen.spent.cost
+    splits = {case.id: case.split for case in seen.suite.cases}
     return ReportDocument(
         **_run(seen), counts={str(word): number for word, number in verdict.counts.items()},
         cases=len(seen.suite.cases), missing=verdict.missing,
@@ -199,16 +237,17 @@ async def shown(run: RunId, here: Here, caller: Looker) -> ReportDocument:
                "known": seen.spent.known},
         quarantined=list(verdict.quarantined),
         failing=[{"case": one.id, "standing": one.standing, "passed": one.passed, "failed": one.failed,
-                  "unknown": one.unknown, "notes": list(one.notes)}
+                  "unknown": one.unknown,  # a note may quote the case
+                  "notes": list(one.notes) if may_read(caller, splits.get(one.id, ""), agent=seen.run.about) else []}
                  for one in seen.results.values() if one.standing != "passed"],
     )  # fmt: skip
 
 
 @router.post("/evals/{run}/cancel", responses=declared(404, 409))
-async def cancel(run: RunId, here: Here, caller: Operator) -> RunDocument:
+async def cancel(run: RunId, here: Here, caller: Operator, body: CancelBody | None = None) -> RunDocument:
     """Cancel a run; what finished is kept."""
     await _known(here, caller, run)
-    await asked_to_end(here.ports, run)
+    await asked_to_end(here.ports, run, by=caller.name, reason=body.reason if body else "")
     return RunDocument(**_run(await report(here.ports, run)))
 
 
@@ -245,6 +284,25 @@ async def label(run: RunId, body: LabelBody, here: Here, caller: Decider) -> Bli
     return await waiting(run, here, caller, body.drawn)
 
 
+@router.get("/evals/{run}/words", responses=declared(404))
+async def said(run: RunId, here: Here, caller: Looker) -> Words:
+    """List what people said in the open of a run; of held-out cases only to those who judge."""
+    known = await _known(here, caller, run)
+    splits = await _splits(here, known)
+    found = [one for one in await words_of(here.ports, run)
+             if may_read(caller, splits.get(one.case, ""), agent=known.about)]  # fmt: skip
+    return Words(words=[_word(one) for one in found])
+
+
+@router.post("/evals/{run}/words", status_code=201, responses=declared(404, 409))
+async def speak(run: RunId, body: WordBody, here: Here, caller: Decider) -> Words:
+    """Say in the open whether an answer is right, or what the right one is; it counts for no rate of a judge."""
+    await _known(here, caller, run)
+    passed = None if body.verdict is None else body.verdict == "pass"
+    word = Word(run=run, case=body.case, epoch=body.epoch - 1, passed=passed, expected=body.expected, note=body.note)
+    return Words(words=[_word(one) for one in await say(here.ports, [word], by=caller.name)])
+
+
 @router.get("/evals/{run}/worth", responses=declared(404, 409))
 async def judged(run: RunId, here: Here, caller: Looker) -> WorthDocument:
     """Show what the judge of a run is worth, by people's labels."""
@@ -256,15 +314,28 @@ async def judged(run: RunId, here: Here, caller: Looker) -> WorthDocument:
 
 
 async def _known(here: Reception, caller: Token, run: str) -> EvalRun:
-    found = await here.ports.store.read(lambda tx: tx.evals.run(run))
-    if found.id != run or not _sees(caller, found):
-        raise NotFound(f"there is no eval run {run!r}", hint="GET /api/v1/evals lists them by their whole ids")
-    return found
+    def may(found: EvalRun) -> bool:
+        return found.id == run and _sees(caller, found)
+
+    return await seen(here, "eval run", run, lambda tx: tx.evals.run(run), may)
 
 
 def _sees(caller: Token, run: EvalRun) -> bool:
     """Runs of programs and recordings are about no agent: only who is held to none sees them."""
-    return not caller.agents or caller.sees(str(run.agent or run.how.get("agent") or ""))
+    return not caller.agents or caller.sees(run.about)
+
+
+async def _splits(here: Reception, run: EvalRun) -> dict[str, str]:
+    kept = await here.ports.store.read(lambda tx: tx.evals.suite(run.suite_digest))
+    return {case.id: case.split for case in kept.cases if held_out(case.split)}
+
+
+def _word(one: Label) -> WordDocument:
+    expects = one.scorer == EXPECTED
+    return WordDocument(
+        case=one.case, epoch=one.epoch + 1, about="expected" if expects else "answer", text=one.note, by=one.by,
+        verdict=None if expects else "pass" if one.passed else "fail", at=one.at,
+    )  # fmt: skip
 
 
 def _read(document: dict[str, Any]) -> Suite:

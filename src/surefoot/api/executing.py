@@ -19,14 +19,17 @@ from fastapi.responses import JSONResponse
 from surefoot.api.enrolling import AgentName, at_work
 from surefoot.api.feeds import Listener, heard
 from surefoot.api.paging import Paged
+from surefoot.api.pausing import document as pause_document
 from surefoot.api.problems import Problem, declared
 from surefoot.api.process_documents import (
     BatchBody,
     BatchDocument,
     CancelledDocument,
+    ChainDocument,
     ExecuteBody,
     ExecutionDocument,
     Executions,
+    LinkDocument,
     NoteBody,
     NoteDocument,
     ReportBody,
@@ -35,14 +38,16 @@ from surefoot.api.process_documents import (
     SubmittedDocument,
 )
 from surefoot.api.reception import Caller, Here, Reception, Recorder
+from surefoot.api.seeing import execution_seen
 from surefoot.api.streaming import EventStream, LastEventId, event_line, resumed, while_welcome
-from surefoot.core.errors import NotFound
 from surefoot.core.execution import Execution, Note
 from surefoot.core.token import Token, may, must_may
 from surefoot.engine.execute import Request, split
+from surefoot.engine.heed import Report
 from surefoot.engine.inspect import agent_named
 from surefoot.engine.oversee import cancelled, execution, noted
 from surefoot.engine.settle import signed_as
+from surefoot.engine.wait import chain
 from surefoot.ports import Tx
 
 router = APIRouter(tags=["executions"])
@@ -148,7 +153,7 @@ async def batch(body: BatchBody, here: Here, caller: Reader) -> BatchDocument:
 @router.get("/executions/{execution_id}", responses=declared(404))
 async def shown(execution_id: ExecutionId, here: Here, caller: Reader) -> ExecutionDocument:
     """Show an execution as it stands, with its notes."""
-    await _visible(here, caller, execution_id)
+    await execution_seen(here, caller, execution_id)
 
     def work(tx: Tx) -> ExecutionDocument:
         return document(tx.executions.get(execution_id), *tx.executions.notes(execution_id))
@@ -159,8 +164,29 @@ async def shown(execution_id: ExecutionId, here: Here, caller: Reader) -> Execut
 @router.post("/executions/{execution_id}/status", responses=declared(404, 409))
 async def report(execution_id: ExecutionId, body: ReportBody, here: Here, caller: Recorder) -> ExecutionDocument:
     """Say how an execution goes, as the process that took it over; saying its end again changes nothing."""
-    await _visible(here, caller, execution_id)
-    return document(await at_work(here).report(execution_id, body.status, result=body.result, error=body.error))
+    await execution_seen(here, caller, execution_id)
+    return document(await at_work(here).report(Report(
+        execution=execution_id, state=body.status, result=body.result, error=body.error, waits_for=body.waits_for,
+        sees=caller.sees,
+    )))  # fmt: skip
+
+
+@router.get("/executions/{execution_id}/awaiter-status", responses=declared(404))
+async def awaiter(execution_id: ExecutionId, here: Here, caller: Reader) -> ChainDocument:
+    """Show what an execution waits for, link by link: other executions, and at the end a person or a process."""
+    await execution_seen(here, caller, execution_id)
+    found = await chain(here.ports, execution_id, sees=caller.sees)
+    return ChainDocument(
+        execution_id=execution_id, status=found.links[0].execution.state, ends_with=found.end, hidden=found.hidden,
+        chain=[
+            LinkDocument(
+                execution_id=one.execution.id, agent=one.execution.agent, status=one.execution.state,
+                waits_for=one.execution.waits_for or None, waiting_since=one.execution.paused_at,
+                pauses=[pause_document(wait) for wait in one.pauses],
+            )
+            for one in found.links
+        ],
+    )  # fmt: skip
 
 
 @router.post("/executions/{execution_id}/cancel", responses=declared(404, 409))
@@ -178,7 +204,7 @@ async def cancel_tree(execution_id: ExecutionId, here: Here, caller: Recorder) -
 @router.post("/executions/{execution_id}/notes", status_code=201, responses=declared(404, 409))
 async def note(execution_id: ExecutionId, body: NoteBody, here: Here, caller: Recorder) -> NoteDocument:
     """Write a note down about an execution."""
-    await _visible(here, caller, execution_id)
+    await execution_seen(here, caller, execution_id)
     return _note(await noted(here.ports, execution_id, body.text, by=caller.name, tags=body.tags))
 
 
@@ -190,7 +216,7 @@ async def events(
     execution_id: ExecutionId, here: Here, caller: Reader, last_event_id: LastEventId = ""
 ) -> EventStream:  # fmt: skip
     """Follow an execution to its end as server-sent events, for a quarter of an hour at most."""
-    await _visible(here, caller, execution_id)
+    await execution_seen(here, caller, execution_id)
     begun, feeds, leaving = resumed(None, last_event_id), here.feeds, contextlib.AsyncExitStack()
     listener, at = await leaving.enter_async_context(feeds.executions.listening(lambda one: one.id == execution_id))
     leaving.enter_context(feeds.following.followed(execution_id))
@@ -236,15 +262,8 @@ async def _asked(here: Reception, caller: Token, target: str, body: ExecuteBody,
     )  # fmt: skip
 
 
-async def _visible(here: Reception, caller: Token, execution_id: str) -> Execution:
-    one = await execution(here.ports, execution_id)
-    if not caller.sees(one.agent):
-        raise NotFound(f"there is no execution {execution_id!r}", hint="the answer to execute carries its id")
-    return one
-
-
 async def _cancelled(here: Reception, caller: Token, execution_id: str, *, tree: bool) -> CancelledDocument:
-    await _visible(here, caller, execution_id)
+    await execution_seen(here, caller, execution_id)
     done = await cancelled(here.ports, execution_id, by=caller.name, tree=tree, sees=caller.sees)
     at_work(here).dropped(one.id for one in done)
     return CancelledDocument(cancelled=[one.id for one in done])
@@ -283,6 +302,6 @@ def document(one: Execution, *notes: Note) -> ExecutionDocument:
         status=one.state, over=one.over, accepted=one.accepted, input=one.input, result=one.result,
         redacted=one.redacted, error=one.error or None, arm=one.arm, rollout=one.rollout or None,
         stood_in_for=one.stood_in_for or None, process=one.process, workflow=one.workflow or None,
-        parent=one.parent or None, created_at=one.at, sent_at=one.sent_at, ended_at=one.ended_at,
-        deadline=one.deadline, notes=[_note(note) for note in notes],
+        parent=one.parent or None, waits_for=one.waits_for or None, created_at=one.at, sent_at=one.sent_at,
+        ended_at=one.ended_at, deadline=one.deadline, notes=[_note(note) for note in notes],
     )  # fmt: skip

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Path, Query
 from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime, BaseModel
 
 from surefoot.api.problems import declared
-from surefoot.api.reception import Administrator, Here, able_to
+from surefoot.api.reception import Administrator, Here, Looker, must_read
 from surefoot.core.errors import Forbidden
 from surefoot.core.exported import ExportFormat, ExportKind
 from surefoot.engine.erase import erase
@@ -49,15 +49,16 @@ class ErasedDocument(BaseModel):
 
 @router.get(
     "/agents/{agent}/export/{what}", responses={**declared(404), **_STREAM}, response_class=StreamingResponse,
-    dependencies=[Depends(able_to("look"))],
 )  # fmt: skip
 async def export(
-    agent: str, what: ExportKind, here: Here,
+    agent: str, what: ExportKind, here: Here, caller: Looker,
     form: Annotated[ExportFormat, Query(alias="format")] = "jsonl",
     since: AwareDatetime | None = None, until: AwareDatetime | None = None,
 ) -> StreamingResponse:  # fmt: skip
     """Give everything of one kind as a stream; cases only of split `shown`."""
-    await agent_named(here.ports, agent)  # before the answer begins, so that it can still be a 404
+    if what != "audit":
+        must_read(caller)
+    await agent_named(here.ports, agent, sees=caller.sees)  # before the answer begins, so that it can still be a 404
     stream = lines(here.ports, agent, what, form, since=since, until=until)
     name = f'attachment; filename="{agent}-{what}.{form}"'
     return StreamingResponse(stream, media_type=_TYPES[form], headers={"Content-Disposition": name})

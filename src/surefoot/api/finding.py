@@ -14,10 +14,11 @@ from surefoot.api.documents import Text
 from surefoot.api.matching import document_tag, incident_tag, matching, tagged
 from surefoot.api.paging import Paged
 from surefoot.api.problems import declared
-from surefoot.api.reception import Decider, Here, Looker, Operator, Reception
+from surefoot.api.reception import Decider, Here, Looker, Operator, Reception, reads
+from surefoot.api.seeing import seen
 from surefoot.core.backlog import Lever
-from surefoot.core.errors import NotFound
 from surefoot.core.incident import Incident
+from surefoot.core.mask import masked_failure
 from surefoot.core.token import Token
 from surefoot.engine.evaluate import spent
 from surefoot.engine.incident import close as closed
@@ -36,7 +37,7 @@ class _Shown(BaseModel):
 
 
 class FailureDocument(_Shown):
-    """A wrong answer that stands."""
+    """A wrong answer that stands; `hidden` says that this token may not read, so that its texts are empty here."""
 
     id: int
     trace_id: str
@@ -49,6 +50,7 @@ class FailureDocument(_Shown):
     check: str
     tool_error: str
     score: float | None
+    hidden: bool = False
 
 
 class Failures(BaseModel):
@@ -182,19 +184,22 @@ class Spent(BaseModel):
 
 
 @router.get("/agents/{agent}/failures", responses=declared(404))
-async def failures(agent: str, here: Here, caller: Looker, asked: Paged) -> Failures:  # noqa: ARG001
+async def failures(agent: str, here: Here, caller: Looker, asked: Paged) -> Failures:
     """List the wrong answers that stand, newest first, and whether they are enough."""
-    await agent_named(here.ports, agent)
+    await agent_named(here.ports, agent, sees=caller.sees)
     found = await failing(here.ports, agent, limit=10_000)
     rows, after = asked.page(found.failures, lambda one: one.id)
+    if not reads(caller):
+        rows = [masked_failure(one) for one in rows]
+    shown = [FailureDocument.model_validate(one).model_copy(update={"hidden": not reads(caller)}) for one in rows]
     return Failures(agent=agent, standing=found.standing, sources=found.sources, hold=found.hold, next=after,
-                    failures=[FailureDocument.model_validate(one) for one in rows])  # fmt: skip
+                    failures=shown)  # fmt: skip
 
 
 @router.get("/agents/{agent}/levers", responses=declared(404))
-async def levers(agent: str, here: Here, caller: Looker, asked: Paged) -> Levers:  # noqa: ARG001
+async def levers(agent: str, here: Here, caller: Looker, asked: Paged) -> Levers:
     """List the moves that could help, best first."""
-    await agent_named(here.ports, agent)
+    await agent_named(here.ports, agent, sees=caller.sees)
     found = await here.ports.store.read(lambda tx: tx.levers.all(agent))
     ranked = sorted(found, key=lambda one: (one.state != "open", -one.worth, one.gap, one.id))
     rows, after = asked.page(ranked, lambda one: one.id)
@@ -208,9 +213,9 @@ def lever_tag(tx: Tx, path: str) -> str:
 
 
 @router.get("/agents/{agent}/levers/{lever}", responses=declared(404))
-async def lever(agent: str, lever: Id, here: Here, caller: Looker, response: Response) -> LeverLog:  # noqa: ARG001
+async def lever(agent: str, lever: Id, here: Here, caller: Looker, response: Response) -> LeverLog:
     """Show a lever, and what happened to it."""
-    await agent_named(here.ports, agent)
+    await agent_named(here.ports, agent, sees=caller.sees)
     one, log = await here.ports.store.read(lambda tx: (tx.levers.get(agent, lever), tx.levers.log(agent, lever)))
     tagged(response, await here.ports.store.read(lambda tx: lever_tag(tx, f"{agent}/{lever}")))
     return LeverLog(lever=LeverDocument.model_validate(one), log=[{"at": at, "text": text} for at, text in log])
@@ -231,15 +236,15 @@ async def reopen_lever(agent: str, lever: Id, body: LeverBody, here: Here, calle
 async def _shelved(
     here: Reception, caller: Token, agent: str, lever: str, reason: str, *, closed: bool
 ) -> LeverDocument:  # fmt: skip
-    await agent_named(here.ports, agent)
+    await agent_named(here.ports, agent, sees=caller.sees)
     after: Lever = await shelve(here.ports, agent, lever, closed=closed, by=caller.name, reason=reason)
     return LeverDocument.model_validate(after)
 
 
 @router.get("/agents/{agent}/proposals", responses=declared(404))
-async def proposals(agent: str, here: Here, caller: Looker, asked: Paged) -> Proposals:  # noqa: ARG001
+async def proposals(agent: str, here: Here, caller: Looker, asked: Paged) -> Proposals:
     """List the proposals, and what became of each, oldest first."""
-    await agent_named(here.ports, agent)
+    await agent_named(here.ports, agent, sees=caller.sees)
     rows, after = asked.page(await here.ports.store.read(lambda tx: tx.proposals.all(agent)), lambda one: one.id)
     return Proposals(next=after, proposals=[
         ProposalDocument(
@@ -251,9 +256,9 @@ async def proposals(agent: str, here: Here, caller: Looker, asked: Paged) -> Pro
 
 
 @router.get("/agents/{agent}/lessons", responses=declared(404))
-async def lessons(agent: str, here: Here, caller: Looker, asked: Paged) -> Lessons:  # noqa: ARG001
+async def lessons(agent: str, here: Here, caller: Looker, asked: Paged) -> Lessons:
     """List what the loop learned about its work, oldest first."""
-    await agent_named(here.ports, agent)
+    await agent_named(here.ports, agent, sees=caller.sees)
     found = list(enumerate(await here.ports.store.read(lambda tx: tx.lessons.all(agent)), start=1))
     rows, after = asked.page(found, lambda row: row[0])
     return Lessons(lessons=[LessonDocument.model_validate(one) for _, one in rows], next=after)
@@ -262,7 +267,7 @@ async def lessons(agent: str, here: Here, caller: Looker, asked: Paged) -> Lesso
 @router.post("/agents/{agent}/lessons", status_code=201, responses=declared(404))
 async def teach(agent: str, body: LessonBody, here: Here, caller: Operator) -> LessonDocument:
     """Teach the loop a sentence."""
-    await agent_named(here.ports, agent)
+    await agent_named(here.ports, agent, sees=caller.sees)
     return LessonDocument.model_validate(await taught(here.ports, agent, body.text, by=caller.name))
 
 
@@ -296,16 +301,15 @@ async def close_incident(incident: Id, body: IncidentBody, here: Here, caller: D
 
 
 async def _seen(here: Reception, caller: Token, incident: str) -> Incident:
-    found = await here.ports.store.read(lambda tx: tx.incidents.get(incident))
-    if not caller.sees(found.agent):
-        raise NotFound(f"there is no incident {incident!r}", hint="GET /api/v1/incidents lists them")
-    return found
+    return await seen(
+        here, "incident", incident, lambda tx: tx.incidents.get(incident), lambda one: caller.sees(one.agent)
+    )
 
 
 @router.get("/agents/{agent}/budget", responses=declared(404))
-async def budget(agent: str, here: Here, caller: Looker) -> Spent:  # noqa: ARG001
+async def budget(agent: str, here: Here, caller: Looker) -> Spent:
     """Show what today (UTC) has cost an agent, and the most that it may cost."""
-    await agent_named(here.ports, agent)
+    await agent_named(here.ports, agent, sees=caller.sees)
     day, ledger = await spent(here.ports, agent)
     cost, limit = ledger.settled, ledger.budget
     return Spent(

@@ -46,16 +46,16 @@ async def create(body: AgentBody, here: Here, caller: Administrator, response: R
 
 
 @router.get("/agents/{agent}", responses=declared(404))
-async def show(agent: str, here: Here, caller: Looker, response: Response) -> AgentDocument:  # noqa: ARG001
+async def show(agent: str, here: Here, caller: Looker, response: Response) -> AgentDocument:
     """Show where an agent stands, and its settings."""
-    await agent_named(here.ports, agent)
+    await agent_named(here.ports, agent, sees=caller.sees)
     return await _shown(here.ports, agent, response)
 
 
 @router.get("/agents/{agent}/settings", responses=declared(404))
-async def settings(agent: str, here: Here, caller: Looker, response: Response) -> Settings:  # noqa: ARG001
+async def settings(agent: str, here: Here, caller: Looker, response: Response) -> Settings:
     """Show what can be set, as it is."""
-    found = await agent_named(here.ports, agent)
+    found = await agent_named(here.ports, agent, sees=caller.sees)
     tagged(response, await here.ports.store.read(lambda tx: agent_tag(tx, agent)))
     return Settings(agent=agent, settings=settings_of(found))
 
@@ -64,7 +64,7 @@ async def settings(agent: str, here: Here, caller: Looker, response: Response) -
             dependencies=[matching("agent", agent_tag, required=True)])  # fmt: skip
 async def set_(agent: str, body: SettingsBody, here: Here, caller: Administrator, response: Response) -> Settings:
     """Set what is named; what is not named stays. Terms of rollouts hold for those that begin later."""
-    await agent_named(here.ports, agent)
+    await agent_named(here.ports, agent, sees=caller.sees)
     after = await adjust(here.ports, agent, _named(body), by=caller.name)
     tagged(response, f'"a{after.revision}"')
     return Settings(agent=agent, settings=settings_of(after))
@@ -73,13 +73,13 @@ async def set_(agent: str, body: SettingsBody, here: Here, caller: Administrator
 @router.post("/agents/{agent}/stop", responses=declared(404, 409), dependencies=[matching("agent", agent_tag)])
 async def stop(agent: str, body: SwitchBody, here: Here, caller: Operator) -> Switched:
     """Pull an agent's kill switch: only the live version serves."""
-    return await _switched(here.ports, agent, caller.name, body.reason, stopped=True)
+    return await _switched(here.ports, agent, caller, body.reason, stopped=True)
 
 
 @router.post("/agents/{agent}/resume", responses=declared(404, 409), dependencies=[matching("agent", agent_tag)])
 async def resume(agent: str, body: SwitchBody, here: Here, caller: Operator) -> Switched:
     """Let a stopped agent change again; what was frozen stays frozen until it is thawed."""
-    return await _switched(here.ports, agent, caller.name, body.reason, stopped=False)
+    return await _switched(here.ports, agent, caller, body.reason, stopped=False)
 
 
 @router.post("/stop", status_code=204, responses=declared(409))
@@ -107,9 +107,9 @@ def _must_reach_all(caller: Token) -> None:
         )
 
 
-async def _switched(ports: Ports, agent: str, by: str, reason: str, *, stopped: bool) -> Switched:
-    await agent_named(ports, agent)
-    after = await switch(ports, agent, by=by, stopped=stopped, reason=reason)
+async def _switched(ports: Ports, agent: str, caller: Token, reason: str, *, stopped: bool) -> Switched:
+    await agent_named(ports, agent, sees=caller.sees)
+    after = await switch(ports, agent, by=caller.name, stopped=stopped, reason=reason)
     for one in await ports.store.read(lambda tx: due(tx, agent)):
         await reconcile(ports, one.id)
     return Switched(agent=agent, stopped=after.stopped, live=after.live)

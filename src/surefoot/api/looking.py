@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Query, Response
 
 from surefoot.api.documents import (
     Agents,
@@ -19,10 +19,9 @@ from surefoot.api.documents import (
 from surefoot.api.matching import tagged
 from surefoot.api.paging import Paged
 from surefoot.api.problems import declared
-from surefoot.api.reception import Here, Looker, Reception, able_to
-from surefoot.core.errors import NotFound
+from surefoot.api.reception import Here, Looker
+from surefoot.api.seeing import approval_seen, rollout_seen
 from surefoot.core.rollout.standing import Rollout
-from surefoot.core.token import Token
 from surefoot.engine.inspect import Overview, agent_named, history, overview, request, request_document, requests
 
 health = APIRouter()
@@ -44,10 +43,10 @@ async def agents(here: Here, caller: Looker, asked: Paged) -> Agents:
     return Agents(agents=[_summary(one) for one in rows], next=after)
 
 
-@router.get("/agents/{agent}/rollouts", responses=declared(404), dependencies=[Depends(able_to("look"))])
-async def rollouts(agent: str, here: Here, asked: Paged) -> Rollouts:
+@router.get("/agents/{agent}/rollouts", responses=declared(404))
+async def rollouts(agent: str, here: Here, caller: Looker, asked: Paged) -> Rollouts:
     """List an agent's rollouts, oldest first."""
-    await agent_named(here.ports, agent)
+    await agent_named(here.ports, agent, sees=caller.sees)
     rows, after = asked.page(await here.ports.store.read(lambda tx: tx.rollouts.all(agent)), lambda one: one.id)
     return Rollouts(rollouts=[rollout_document(one) for one in rows], next=after)
 
@@ -55,7 +54,7 @@ async def rollouts(agent: str, here: Here, asked: Paged) -> Rollouts:
 @router.get("/rollouts/{rollout}", responses=declared(404))
 async def rollout(rollout: str, here: Here, caller: Looker, response: Response) -> RolloutDocument:
     """Show where a rollout stands."""
-    found = await visible(here, caller, rollout)
+    found = await rollout_seen(here, caller, rollout)
     tagged(response, f'"r{found.revision}"')
     return rollout_document(found)
 
@@ -66,7 +65,7 @@ async def reconciles(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Reconciles:  # fmt: skip
     """Give every look that was taken at a rollout, `limit` at a time, from the one after `after` on."""
-    await visible(here, caller, rollout)
+    await rollout_seen(here, caller, rollout)
     rows = [row for row in await history(here.ports, rollout) if row.seq > after]
     page = rows[:limit]
     return Reconciles(
@@ -99,18 +98,8 @@ async def approvals(
 @router.get("/approvals/{approval}", responses=declared(404))
 async def approval(approval: str, here: Here, caller: Looker) -> dict[str, Any]:
     """Show one request: the change, the evidence, the worst slice, the reach, the way back. Asking again is free."""
-    found = await request(here.ports, approval)
-    if not caller.sees(found.approval.agent):
-        raise NotFound(f"there is no approval {approval!r}", hint="GET /api/v1/approvals lists what waits")
-    return request_document(found)
-
-
-async def visible(here: Reception, caller: Token, rollout_id: str) -> Rollout:
-    """A rollout, if the caller's token reaches its agent; otherwise it is as if it were not there."""
-    found = await here.ports.store.read(lambda tx: tx.rollouts.get(rollout_id))
-    if not caller.sees(found.agent):
-        raise NotFound(f"there is no rollout {rollout_id!r}", hint="surefoot rollout list AGENT shows them")
-    return found
+    await approval_seen(here, caller, approval)
+    return request_document(await request(here.ports, approval))
 
 
 def _summary(one: Overview) -> AgentSummary:

@@ -14,7 +14,6 @@ from surefoot.api.paging import Paged
 from surefoot.api.problems import declared
 from surefoot.api.program_documents import PauseBody, PauseDecisionBody, PauseDocument, Pauses
 from surefoot.api.reception import Decider, Here, Looker, Reception, Recorder
-from surefoot.core.errors import NotFound
 from surefoot.core.pause import Pause
 from surefoot.core.token import Token
 from surefoot.engine.inspect import agent_named
@@ -70,9 +69,7 @@ async def decision(agent: str, name: PauseName, body: PauseDecisionBody, here: H
 
 async def _seen(here: Reception, agent: str, caller: Token) -> None:
     """Raise NotFound for an agent that is not there, or that the caller may not see."""
-    if not caller.sees(agent):
-        raise NotFound(f"there is no agent {agent!r}", hint="GET /api/v1/agents lists those you may see")
-    await agent_named(here.ports, agent)
+    await agent_named(here.ports, agent, sees=caller.sees)
 
 
 def document(one: Pause) -> PauseDocument:

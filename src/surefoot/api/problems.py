@@ -36,10 +36,15 @@ class Problem(BaseModel):
     hint: str = Field(description="what to do next")
 
 
+# By its name: FastAPI makes a model of its own for each error of each route it is given, a second for all of them.
+ONE_SHAPE = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+
+
 def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Give what a route declares about its errors; 401, 403, 422, 429 and 503 go without saying."""
     words = {family: (kind.__doc__ or "").partition("\n")[0] for kind, family in STATUS}
-    return {status: {"model": Problem, "description": words[status]} for status in (401, 403, *statuses, 422, 429, 503)}
+    told = (401, 403, *statuses, 422, 429, 503)
+    return {status: {"description": words[status], "content": ONE_SHAPE} for status in told}
 
 
 def status_of(error: SurefootError) -> int:

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from surefoot.api.program_documents import PauseDocument
+
 VersionText = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Short = Annotated[str, StringConstraints(max_length=512)]
 Url = Annotated[str, StringConstraints(min_length=1, max_length=500)]
@@ -153,6 +155,7 @@ class ExecutionDocument(BaseModel):
     process: str
     workflow: str | None
     parent: str | None
+    waits_for: str | None = Field(description="the execution that it waits for")
     created_at: datetime
     sent_at: datetime | None
     ended_at: datetime | None
@@ -198,6 +201,32 @@ class ReportBody(_Taken):
     status: Literal["running", "waiting", "succeeded", "failed"]
     result: Any = None
     error: Annotated[str, StringConstraints(max_length=10_000)] = ""
+    waits_for: Annotated[
+        str, StringConstraints(max_length=100), Field(description="with `waiting`: the execution that it waits for")
+    ] = ""
+
+
+class LinkDocument(BaseModel):
+    """One execution of a chain of waits, and the pauses that it waits for."""
+
+    execution_id: str
+    agent: str
+    status: str
+    waits_for: str | None
+    waiting_since: datetime | None
+    pauses: list[PauseDocument]
+
+
+class ChainDocument(BaseModel):
+    """What an execution waits for: itself, the one that it waits for, and so on."""
+
+    execution_id: str
+    status: str
+    ends_with: Literal["person", "process", "over"] = Field(
+        description="whom all of them wait for in the end: a person, a process that works, or nobody any more"
+    )
+    chain: list[LinkDocument]
+    hidden: int = Field(description="links of agents that you do not see")
 
 
 class CancelledDocument(BaseModel):

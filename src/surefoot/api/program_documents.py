@@ -18,9 +18,12 @@ class _Taken(BaseModel):
 
 
 class AssignBody(_Taken):
-    """Whom a version is wanted for; `known` is the digest of a genome that the program has already."""
+    """Whom a version is wanted for; without a unit the live version is given, and no lot is drawn.
 
-    unit: Annotated[str, StringConstraints(min_length=1, max_length=512)]
+    `known` is the digest of a genome that the program has already.
+    """
+
+    unit: Annotated[str, StringConstraints(max_length=512)] = ""
     slices: Slices = Field(default_factory=dict[str, str])
     known: Annotated[str, StringConstraints(max_length=64)] = ""
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from surefoot.api.problems import declared
-from surefoot.api.reception import Here, Proposer, able_to
+from surefoot.api.reception import Here, Proposer
 from surefoot.engine.inspect import agent_named
 from surefoot.engine.propose import brief_for, proposed
 
@@ -47,10 +47,12 @@ class ProposalDocument(BaseModel):
     rationale: str
 
 
-@router.get("/agents/{agent}/brief", responses=declared(404, 409), dependencies=[Depends(able_to("propose"))])
-async def brief(agent: str, here: Here, lever: Annotated[str, Query(max_length=200)] = "") -> BriefDocument:
+@router.get("/agents/{agent}/brief", responses=declared(404, 409))
+async def brief(
+    agent: str, here: Here, caller: Proposer, lever: Annotated[str, Query(max_length=200)] = ""
+) -> BriefDocument:  # fmt: skip
     """Give the brief of the lever that is most worth it, or of the named one: shown cases only."""
-    await agent_named(here.ports, agent)
+    await agent_named(here.ports, agent, sees=caller.sees)
     asked = await brief_for(here.ports, agent, lever=lever)
     return BriefDocument(lever=asked.lever.id, genome=asked.brief.genome.digest, brief=dict(asked.document))
 
@@ -58,7 +60,7 @@ async def brief(agent: str, here: Here, lever: Annotated[str, Query(max_length=2
 @router.post("/agents/{agent}/proposals", status_code=201, responses=declared(404, 409))
 async def proposal(agent: str, body: ProposalBody, here: Here, caller: Proposer) -> ProposalDocument:
     """Propose edits in the name of the token; what every guardrail lets pass becomes a candidate version."""
-    await agent_named(here.ports, agent)
+    await agent_named(here.ports, agent, sees=caller.sees)
     text = json.dumps({"protocol": body.protocol, "edits": body.edits, "rationale": body.rationale})
     version, said = await proposed(
         here.ports, agent, lever=body.lever, genome=body.genome, text=text, by=caller.name

@@ -18,7 +18,7 @@ from surefoot.api.feeds import Feeds
 from surefoot.core.errors import Forbidden
 from surefoot.core.host import is_here, name_of
 from surefoot.core.signature import Unauthenticated
-from surefoot.core.token import Deed, Token, must_may
+from surefoot.core.token import Deed, Token, may, must_may
 from surefoot.engine.admit import Admission
 from surefoot.engine.dispatch import Dispatching
 from surefoot.ports import Ports
@@ -105,15 +105,28 @@ def able_to(deed: Deed) -> Callable[[Token], Token]:
     """Give a dependency that lets in whose role allows a deed, on the agent of the path if there is one."""
 
     def able(caller: Caller, request: Request) -> Token:
-        if caller is _ANYONE and deed != "look":
+        if caller is _ANYONE and deed not in ("look", "read"):
             raise Unauthenticated("this takes a token", hint="surefoot token create NAME makes one")
-        must_may(caller, deed, agent=str(request.path_params.get("agent", "")))
+        if caller is not _ANYONE:
+            must_may(caller, deed, agent=str(request.path_params.get("agent", "")))
         return caller
 
     return able  # pyright: ignore[reportReturnType]
 
 
+def reads(caller: Token) -> bool:
+    """Whether a caller is shown what people wrote; whoever is on this machine, where there are no tokens, is."""
+    return caller is _ANYONE or may(caller, "read")
+
+
+def must_read(caller: Token) -> None:
+    """Raise Forbidden for a caller who is not shown what people wrote."""
+    if not reads(caller):
+        must_may(caller, "read")
+
+
 Looker = Annotated[Token, Depends(able_to("look"))]
+Reader = Annotated[Token, Depends(able_to("read"))]
 Recorder = Annotated[Token, Depends(able_to("record"))]
 Decider = Annotated[Token, Depends(able_to("decide"))]
 Operator = Annotated[Token, Depends(able_to("operate"))]

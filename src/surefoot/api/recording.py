@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from surefoot.api.documents import OutcomeBody, OutcomeDocument
 from surefoot.api.problems import declared
 from surefoot.api.reception import Here, Recorder
-from surefoot.core.errors import NotFound
+from surefoot.api.seeing import seen
 from surefoot.engine.inspect import agent_named
 from surefoot.engine.observe import observe
 
@@ -17,10 +17,8 @@ router = APIRouter(tags=["record"])
 @router.post("/agents/{agent}/outcomes", status_code=201, responses=declared(404))
 async def outcome(agent: str, body: OutcomeBody, here: Here, caller: Recorder) -> OutcomeDocument:
     """Say how a request went; late and repeated outcomes are welcome, the last one counts."""
-    await agent_named(here.ports, agent)
-    trace = await here.ports.store.read(lambda tx: tx.traces.get(body.trace_id))
-    if trace.agent != agent:
-        raise NotFound(f"agent {agent!r} has no trace {body.trace_id!r}", hint="every answer carries its trace's id")
+    await agent_named(here.ports, agent, sees=caller.sees)
+    await seen(here, "trace", body.trace_id, lambda tx: tx.traces.get(body.trace_id), lambda one: one.agent == agent)
     done = await observe(
         here.ports, body.trace_id, expected=body.expected, verdict=body.verdict, score=body.score, source=caller.name,
         feedback=body.feedback,

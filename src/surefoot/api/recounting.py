@@ -12,13 +12,15 @@ from pydantic import BaseModel
 from surefoot.api.paging import Paged
 from surefoot.api.problems import declared
 from surefoot.api.reception import Administrator, Here, Looker
-from surefoot.core.audit import Entry, verify
-from surefoot.core.errors import Forbidden, Invalid, NotFound
+from surefoot.api.seeing import seen
+from surefoot.core.audit import Entry
+from surefoot.core.errors import Forbidden, Invalid
 from surefoot.core.notice import Notice
 from surefoot.core.token import Token
 from surefoot.engine.inspect import miscounted
 from surefoot.engine.notify import listed
 from surefoot.engine.notify import redrive as again
+from surefoot.engine.verify import walk
 
 router = APIRouter(tags=["record"])
 Head = Annotated[str, Query(max_length=100, pattern=r"^([0-9]{1,12}:[0-9a-f]{64})?$")]
@@ -120,7 +122,7 @@ async def verified(here: Here, caller: Looker, head: Head = "") -> Verified:
     if head and not count:
         raise Invalid("this is no head", hint="send COUNT:DIGEST")
     noted = (int(count), digest) if head else None
-    found = await here.ports.store.read(lambda tx: verify(tx.audit.all(), head=noted))
+    found = await walk(here.ports, by=caller.name, head=noted)
     return Verified(
         intact=found.intact, entries=found.entries, head=f"{found.entries}:{found.head}", broken_at=found.broken_at,
         problem=found.problem, miscounted=await miscounted(here.ports),
@@ -140,9 +142,7 @@ async def notices(
 @router.post("/notices/{notice}/redrive", responses=declared(404, 409))
 async def redrive(notice: Annotated[str, Path(max_length=200)], here: Here, caller: Administrator) -> NoticeDocument:
     """Give a dead letter its tries back."""
-    found = await here.ports.store.read(lambda tx: tx.notices.get(notice))
-    if not caller.sees(found.agent):
-        raise NotFound(f"there is no notice {notice!r}", hint="GET /api/v1/notices lists them")
+    await seen(here, "notice", notice, lambda tx: tx.notices.get(notice), lambda one: caller.sees(one.agent))
     return notice_document(await again(here.ports, notice, by=caller.name))
 
 

@@ -10,6 +10,7 @@ from surefoot.api.documents import (
     AppendBody,
     Entries,
     EntryDocument,
+    EntryPage,
     Forgotten,
     MemoryChangeDocument,
     MemoryChanges,
@@ -17,14 +18,15 @@ from surefoot.api.documents import (
 )
 from surefoot.api.guarding import around
 from surefoot.api.matching import IfMatch, document_tag, must_match, tagged
+from surefoot.api.paging import Paged
 from surefoot.api.problems import declared
-from surefoot.api.reception import Here, able_to
+from surefoot.api.reception import Here, Recorder
 from surefoot.core.errors import NotFound
 from surefoot.core.memory import Entry, Place, Where
 from surefoot.engine.inspect import agent_named
 from surefoot.engine.remember import append, changes, entries, forget, recall, remember, similar
 
-router = APIRouter(tags=["memory"], prefix="/agents/{agent}", dependencies=[Depends(able_to("record"))])
+router = APIRouter(tags=["memory"], prefix="/agents/{agent}")
 Owner = Annotated[str, Header(max_length=200)]
 Key = Annotated[str, Path(max_length=200)]
 ScopeName = Annotated[str, Query(max_length=20)]
@@ -33,11 +35,12 @@ ScopeName = Annotated[str, Query(max_length=20)]
 async def _where(
     agent: str,
     here: Here,
+    caller: Recorder,
     x_workflow_id: Owner = "",
     x_session_id: Owner = "",
     x_actor_id: Owner = "",
 ) -> Where:
-    await agent_named(here.ports, agent)
+    await agent_named(here.ports, agent, sees=caller.sees)
     return Where(agent=agent, workflow=x_workflow_id, session=x_session_id, actor=x_actor_id)
 
 
@@ -46,11 +49,13 @@ Whose = Annotated[Where, Depends(_where)]
 
 @router.get("/memory", responses=declared(404))
 async def listed(
-    here: Here, where: Whose, scope: ScopeName = "agent", pattern: Annotated[str, Query(max_length=200)] = "*"
-) -> Entries:
+    here: Here, where: Whose, asked: Paged, scope: ScopeName = "agent",
+    pattern: Annotated[str, Query(max_length=200)] = "*",
+) -> EntryPage:  # fmt: skip
     """List one scope by key."""
-    found = await entries(here.ports, where, scope=scope, pattern=pattern)
-    return Entries(entries=[_document(one) for one in found])
+    found = await entries(here.ports, where, scope=scope, pattern=pattern, after=asked.after, limit=asked.limit + 1)
+    page, after = asked.cut(found, lambda one: one.key)
+    return EntryPage(entries=[_document(one) for one in page], next=after)
 
 
 @router.get("/memory-search", responses=declared(404))
@@ -75,7 +80,7 @@ async def changed(
     return MemoryChanges(changes=rows, next=found[-1].seq if found else after)
 
 
-@router.get("/memory/{key}", responses=declared(404))
+@router.get("/memory/{key:path}", responses=declared(404))
 async def got(key: Key, here: Here, where: Whose, response: Response, scope: ScopeName = "") -> EntryDocument:
     """Give what is remembered, from the named scope or the first that has it."""
     found = await recall(here.ports, where, key, scope=scope)
@@ -85,7 +90,7 @@ async def got(key: Key, here: Here, where: Whose, response: Response, scope: Sco
     return _document(found)
 
 
-@router.put("/memory/{key}", responses=declared(404, 409))
+@router.put("/memory/{key:path}", responses=declared(404, 409))
 async def kept(
     key: Key, body: RememberBody, here: Here, where: Whose, if_match: IfMatch = None
 ) -> EntryDocument:  # fmt: skip
@@ -94,13 +99,13 @@ async def kept(
     return _document(await remember(here.ports, where, key, body.value, scope=body.scope, ttl_s=body.ttl_s))
 
 
-@router.post("/memory/{key}/append", responses=declared(404, 409))
+@router.post("/memory/{key:path}/append", responses=declared(404, 409))
 async def added(key: Key, body: AppendBody, here: Here, where: Whose) -> EntryDocument:
     """Append an item to a list; writers at the same time lose nothing."""
     return _document(await append(here.ports, where, key, body.item, scope=body.scope, keep=body.keep))
 
 
-@router.delete("/memory/{key}", responses=declared(404))
+@router.delete("/memory/{key:path}", responses=declared(404))
 async def forgotten(
     key: Key, here: Here, where: Whose, scope: ScopeName = "", if_match: IfMatch = None
 ) -> Forgotten:  # fmt: skip

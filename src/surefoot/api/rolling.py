@@ -9,11 +9,12 @@ from pydantic import BaseModel, Field
 
 from surefoot.api.agent_documents import SwitchBody, Taken
 from surefoot.api.documents import Name, RolloutDocument, Text
-from surefoot.api.looking import rollout_document, visible
+from surefoot.api.looking import rollout_document
 from surefoot.api.matching import matching, rollout_tag
 from surefoot.api.paging import Paged
 from surefoot.api.problems import declared
-from surefoot.api.reception import Here, Looker, Operator, Reception
+from surefoot.api.reception import Here, Looker, Operator, Reader, Reception
+from surefoot.api.seeing import rollout_seen
 from surefoot.core.rollout.shadow import Shared
 from surefoot.core.token import Token
 from surefoot.engine.accept import accept_guards
@@ -85,7 +86,7 @@ class Pairs(BaseModel):
 @router.post("/agents/{agent}/rollouts", status_code=201, responses=declared(404, 409))
 async def start(agent: str, body: StartBody, here: Here, caller: Operator) -> RolloutDocument:
     """Give a candidate its first share of traffic, or, on the paired road, let it answer recorded requests first."""
-    await agent_named(here.ports, agent)
+    await agent_named(here.ports, agent, sees=caller.sees)
     watched = [Watched(name=one.name, margin=one.margin, clip=one.clip) for one in body.watch]
     metrics = await metric_terms(here.ports, agent, watched)
     begun = await start_rollout(
@@ -98,22 +99,22 @@ async def start(agent: str, body: StartBody, here: Here, caller: Operator) -> Ro
 @router.post("/rollouts/{rollout}/step", responses=declared(404, 409), dependencies=MOVED)
 async def step(rollout: RolloutId, here: Here, caller: Operator) -> RolloutDocument:
     """Take the next step of a rollout now, whatever it is."""
-    await visible(here, caller, rollout)
+    await rollout_seen(here, caller, rollout)
     return await _stepped(here, rollout)
 
 
 @router.post("/rollouts/{rollout}/hold", responses=declared(404, 409), dependencies=MOVED)
 async def hold(rollout: RolloutId, body: SwitchBody, here: Here, caller: Operator) -> RolloutDocument:
     """Take the challenger's share away until somebody has looked: the rollout is frozen."""
-    await visible(here, caller, rollout)
+    await rollout_seen(here, caller, rollout)
     await held(here.ports, rollout, by=caller.name, reason=body.reason)
-    return rollout_document(await visible(here, caller, rollout))
+    return rollout_document(await rollout_seen(here, caller, rollout))
 
 
 @router.post("/rollouts/{rollout}/thaw", responses=declared(404, 409), dependencies=MOVED)
 async def thaw(rollout: RolloutId, body: SwitchBody, here: Here, caller: Operator) -> RolloutDocument:
     """Let a frozen rollout go on at its floor, because somebody has looked."""
-    await visible(here, caller, rollout)
+    await rollout_seen(here, caller, rollout)
     await thawed(here.ports, rollout, by=caller.name, reason=body.reason)
     return await _stepped(here, rollout)
 
@@ -121,7 +122,7 @@ async def thaw(rollout: RolloutId, body: SwitchBody, here: Here, caller: Operato
 @router.post("/rollouts/{rollout}/accept", responses=declared(404, 409), dependencies=LOOKED)
 async def accept(rollout: RolloutId, body: AcceptBody, here: Here, caller: Operator) -> RolloutDocument:
     """Let the rollout go on although these watched slices or metrics look worse."""
-    await visible(here, caller, rollout)
+    await rollout_seen(here, caller, rollout)
     await accept_guards(here.ports, rollout, body.names, by=caller.name, why=body.reason)
     return await _stepped(here, rollout)
 
@@ -139,9 +140,9 @@ async def abort(rollout: RolloutId, body: SwitchBody, here: Here, caller: Operat
 
 
 @router.get("/rollouts/{rollout}/pairs", responses=declared(404))
-async def pairs(rollout: RolloutId, here: Here, caller: Looker, asked: Paged) -> Pairs:
+async def pairs(rollout: RolloutId, here: Here, caller: Reader, asked: Paged) -> Pairs:
     """List the requests that both versions answered in the shadow, in their order."""
-    await visible(here, caller, rollout)
+    await rollout_seen(here, caller, rollout)
     found = await here.ports.store.read(lambda tx: tx.pairs.all(rollout))
     rows, after = asked.page(found, lambda one: one.case)
     return Pairs(pairs=[_pair(one) for one in rows], next=after)
@@ -149,11 +150,11 @@ async def pairs(rollout: RolloutId, here: Here, caller: Looker, asked: Paged) ->
 
 @router.get("/agents/{agent}/plan", responses=declared(404, 409))
 async def plan(
-    agent: str, here: Here, caller: Looker,  # noqa: ARG001
+    agent: str, here: Here, caller: Looker,
     daily: Annotated[float | None, Query(gt=0, le=1e9, allow_inf_nan=False)] = None,
 ) -> Outlook:  # fmt: skip
     """Say what this traffic can prove and in how many days, before a rollout starts."""
-    await agent_named(here.ports, agent)
+    await agent_named(here.ports, agent, sees=caller.sees)
     found = await planned(here.ports, agent, labels_a_day=daily)
     rows = [Plan(relative_risk=one.relative_risk, labels=one.labels, days=one.days) for one in found.plans]
     return Outlook(
@@ -163,7 +164,7 @@ async def plan(
 
 
 async def _wished(here: Reception, caller: Token, rollout: str, what: str, reason: str) -> RolloutDocument:
-    await visible(here, caller, rollout)
+    await rollout_seen(here, caller, rollout)
     await here.ports.store.write(lambda tx: wish(tx, here.ports, rollout, what, caller.name, reason))
     return await _stepped(here, rollout)
 

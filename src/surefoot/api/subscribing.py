@@ -15,7 +15,8 @@ from surefoot.api.paging import Paged
 from surefoot.api.problems import declared
 from surefoot.api.reception import Administrator, Here, Reception
 from surefoot.api.recounting import NoticeDocument, Notices, notice_document
-from surefoot.core.errors import Forbidden, NotFound
+from surefoot.api.seeing import seen
+from surefoot.core.errors import Forbidden
 from surefoot.core.subscription import Subscription
 from surefoot.core.token import Token
 from surefoot.engine.subscribe import deliveries, subscribe, test, unsubscribe
@@ -109,10 +110,9 @@ async def delivered(webhook: Id, here: Here, caller: Administrator, asked: Paged
 
 
 async def _known(here: Reception, caller: Token, webhook: str) -> Subscription:
-    found = await here.ports.store.read(lambda tx: tx.subscriptions.get(webhook))
-    if not _sees(caller, found):
-        raise NotFound(f"there is no webhook {webhook!r}", hint="GET /api/v1/webhooks lists them")
-    return found
+    return await seen(
+        here, "webhook", webhook, lambda tx: tx.subscriptions.get(webhook), lambda one: _sees(caller, one)
+    )
 
 
 def _sees(caller: Token, one: Subscription) -> bool:

@@ -63,7 +63,10 @@ class SaidMany(BaseModel):
 
 
 class TraceDocument(BaseModel):
-    """One request; the texts as they were kept, after redaction."""
+    """One request; the texts as they were kept, after redaction.
+
+    `hidden` says that this token may look but not read, so that the texts are empty here.
+    """
 
     id: str
     agent: str
@@ -84,6 +87,7 @@ class TraceDocument(BaseModel):
     slices: Mapping[str, str]
     latency_s: float
     cost_usd: float
+    hidden: bool = False
 
 
 class Traces(BaseModel):

@@ -9,7 +9,7 @@ from pydantic import AwareDatetime
 
 from surefoot.api.paging import Asked, Paged
 from surefoot.api.problems import declared
-from surefoot.api.reception import Here, Looker, able_to
+from surefoot.api.reception import Here, Looker, must_read, reads
 from surefoot.api.trace_documents import (
     OutcomeSaid,
     SessionDocument,
@@ -21,7 +21,9 @@ from surefoot.api.trace_documents import (
     WholeTrace,
 )
 from surefoot.core.errors import Invalid
+from surefoot.core.mask import masked_outcome, masked_span, masked_trace
 from surefoot.core.sought import Found, SessionFound, Sought, Spot
+from surefoot.core.token import Token
 from surefoot.core.tree import Branch
 from surefoot.engine import find
 
@@ -53,11 +55,13 @@ def _sought(
     )  # fmt: skip
 
 
-@router.get("/agents/{agent}/traces", responses=declared(404), dependencies=[Depends(able_to("look"))])
-async def traces(here: Here, sought: Annotated[Sought, Depends(_sought)], asked: Paged) -> Traces:
+@router.get("/agents/{agent}/traces", responses=declared(404))
+async def traces(here: Here, caller: Looker, sought: Annotated[Sought, Depends(_sought)], asked: Paged) -> Traces:
     """List requests, newest first. Each page looks at a bounded stretch: follow `next` even from a short page."""
-    page = await find.traces(here.ports, sought, after=_spot(asked), limit=asked.limit)
-    return Traces(traces=[trace_document(one) for one in page.found], next=_next(asked, page.next))
+    if sought.text:
+        must_read(caller)
+    page = await find.traces(here.ports, sought, sees=caller.sees, after=_spot(asked), limit=asked.limit)
+    return Traces(traces=[trace_document(one, caller) for one in page.found], next=_next(asked, page.next))
 
 
 @router.get("/traces/{trace}", responses=declared(404))
@@ -67,19 +71,21 @@ async def trace(trace: TraceName, here: Here, caller: Looker) -> WholeTrace:
     said = [
         OutcomeSaid(trace_id=one.trace_id, verdict=one.verdict, expected=one.expected, score=one.score,
                     source=one.source, at=one.at, feedback=one.feedback)
-        for one in whole.outcomes
+        for one in (whole.outcomes if reads(caller) else map(masked_outcome, whole.outcomes))
     ]  # fmt: skip
     began = whole.spans[0].span.started_ns if whole.spans else 0
     return WholeTrace(
-        **trace_document(whole.found).model_dump(), outcomes=said,
-        spans=[_branch(one, began) for one in whole.spans],
+        **trace_document(whole.found, caller).model_dump(), outcomes=said,
+        spans=[_branch(one, began, caller) for one in whole.spans],
     )  # fmt: skip
 
 
-@router.get("/agents/{agent}/sessions", responses=declared(404), dependencies=[Depends(able_to("look"))])
-async def sessions(agent: str, here: Here, asked: Paged, actor: Named = "") -> Sessions:
+@router.get("/agents/{agent}/sessions", responses=declared(404))
+async def sessions(agent: str, here: Here, caller: Looker, asked: Paged, actor: Named = "") -> Sessions:
     """List an agent's sessions, the one that was used last first."""
-    rows, end = await find.sessions(here.ports, agent, actor=actor, after=_spot(asked), limit=asked.limit)
+    rows, end = await find.sessions(
+        here.ports, agent, sees=caller.sees, actor=actor, after=_spot(asked), limit=asked.limit
+    )
     return Sessions(sessions=[session_document(one) for one in rows], next=_next(asked, end))
 
 
@@ -90,7 +96,7 @@ async def session(
     """Show a session: how each agent served it, and its requests, newest first."""
     known, page = await find.session(here.ports, session, sees=caller.sees, after=_spot(asked), limit=asked.limit)
     return WholeSession(
-        sessions=[session_document(one) for one in known], traces=[trace_document(one) for one in page.found],
+        sessions=[session_document(one) for one in known], traces=[trace_document(one, caller) for one in page.found],
         next=_next(asked, page.next),
     )  # fmt: skip
 
@@ -106,14 +112,15 @@ def traits(pairs: list[str]) -> dict[str, str]:
     return found
 
 
-def trace_document(one: Found) -> TraceDocument:
-    """Give a request as it goes over the wire."""
-    seen = one.trace
+def trace_document(one: Found, caller: Token) -> TraceDocument:
+    """Give a request as it goes over the wire to somebody, who may not be one who reads texts."""
+    seen = one.trace if reads(caller) else masked_trace(one.trace)
     return TraceDocument(
         id=seen.id, agent=seen.agent, version=seen.version, verdict=one.verdict, finish=seen.finish, at=seen.at,
         input=seen.input, output=seen.output, session=seen.session, actor=seen.actor, external_id=seen.external_id,
         unit=seen.unit, source=seen.source, rollout=seen.rollout, arm=seen.arm, weight_percent=seen.weight_percent,
         slices=seen.slices, latency_s=seen.latency_s, cost_usd=seen.cost_usd,
+        hidden=not reads(caller),
     )  # fmt: skip
 
 
@@ -125,13 +132,13 @@ def session_document(one: SessionFound) -> SessionDocument:
     )  # fmt: skip
 
 
-def _branch(branch: Branch, began_ns: int) -> SpanDocument:
-    seen = branch.span
+def _branch(branch: Branch, began_ns: int, caller: Token) -> SpanDocument:
+    seen = branch.span if reads(caller) else masked_span(branch.span)
     return SpanDocument(
         id=seen.span_id, name=seen.name, kind=seen.kind, status=seen.status, message=seen.message, model=seen.model,
         started_s=(seen.started_ns - began_ns) / 1e9, latency_s=seen.latency_s, cost_usd=seen.cost_usd,
         tokens_in=seen.tokens_in, tokens_out=seen.tokens_out, input=seen.input, output=seen.output,
-        attributes=seen.attributes, spans=[_branch(one, began_ns) for one in branch.below],
+        attributes=seen.attributes, spans=[_branch(one, began_ns, caller) for one in branch.below],
     )  # fmt: skip
 
 

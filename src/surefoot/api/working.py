@@ -18,7 +18,7 @@ from surefoot.api.documents import Name
 from surefoot.api.paging import Paged
 from surefoot.api.problems import declared
 from surefoot.api.reception import Here, Looker, Operator, Reception
-from surefoot.core.errors import NotFound
+from surefoot.api.seeing import rollout_seen, seen
 from surefoot.core.job import JobKind
 from surefoot.core.token import Token
 from surefoot.engine.inspect import agent_named
@@ -90,15 +90,15 @@ class ProbesBody(Taken):
 @router.post("/agents/{agent}/ticks", status_code=202, responses=declared(404, 409))
 async def tick(agent: str, body: TickBody, here: Here, caller: Operator, response: Response) -> JobDocument:
     """Run one cycle on one lever; a tick that was killed is finished first."""
-    await agent_named(here.ports, agent)
+    await agent_named(here.ports, agent, sees=caller.sees)
     words = ["tick", agent, *(["--release"] if body.release else [])]
     return await begun(here, caller, response, "tick", words, agent=agent)
 
 
 @router.get("/agents/{agent}/ticks", responses=declared(404))
-async def ticks(agent: str, here: Here, caller: Looker, asked: Paged) -> Jobs:  # noqa: ARG001
+async def ticks(agent: str, here: Here, caller: Looker, asked: Paged) -> Jobs:
     """List the ticks that were asked for over the API, newest first."""
-    await agent_named(here.ports, agent)
+    await agent_named(here.ports, agent, sees=caller.sees)
     found = await listed(here.ports, limit=asked.limit + 1, after=asked.after, agents=[agent], kind="tick")
     rows, after = asked.cut(found, lambda one: one.job.id)
     return Jobs(jobs=[document(one) for one in rows], next=after)
@@ -107,7 +107,7 @@ async def ticks(agent: str, here: Here, caller: Looker, asked: Paged) -> Jobs:  
 @router.post("/agents/{agent}/versions/{version}/gate", status_code=202, responses=declared(404, 409))
 async def gate(agent: str, version: Number, here: Here, caller: Operator, response: Response) -> JobDocument:
     """Put a candidate before the gate: pass, fail or inconclusive."""
-    await agent_named(here.ports, agent)
+    await agent_named(here.ports, agent, sees=caller.sees)
     await here.ports.store.read(lambda tx: tx.versions.get(agent, version))
     return await begun(here, caller, response, "evaluate", ["evaluate", agent, str(version)], agent=agent)
 
@@ -117,9 +117,7 @@ async def shadow(
     rollout: Annotated[str, Path(max_length=200)], body: AskBody, here: Here, caller: Operator, response: Response
 ) -> JobDocument:
     """Let both versions answer more recorded requests, which no user sees."""
-    found = await here.ports.store.read(lambda tx: tx.rollouts.get(rollout))
-    if not caller.sees(found.agent):
-        raise NotFound(f"there is no rollout {rollout!r}", hint="GET /api/v1/agents/AGENT/rollouts shows them")
+    found = await rollout_seen(here, caller, rollout)
     words = ["shadow", found.agent, f"--rollout={found.id}", f"--ask={body.limit}"]
     return await begun(here, caller, response, "shadow", words, agent=found.agent)
 
@@ -127,14 +125,14 @@ async def shadow(
 @router.post("/agents/{agent}/sentinel", status_code=202, responses=declared(404, 409))
 async def sentinel(agent: str, here: Here, caller: Operator, response: Response) -> JobDocument:
     """Ask the live version tonight's banked cases, and see whether it moved."""
-    await agent_named(here.ports, agent)
+    await agent_named(here.ports, agent, sees=caller.sees)
     return await begun(here, caller, response, "sentinel", ["sentinel", agent], agent=agent)
 
 
 @router.post("/agents/{agent}/prune", status_code=202, responses=declared(404, 409))
 async def prune(agent: str, body: PruneBody, here: Here, caller: Operator, response: Response) -> JobDocument:
     """Measure what each learned block buys, by taking it away."""
-    await agent_named(here.ports, agent)
+    await agent_named(here.ports, agent, sees=caller.sees)
     words = ["prune", agent, *(["--apply"] if body.apply else [])]
     return await begun(here, caller, response, "prune", words, agent=agent)
 
@@ -142,7 +140,7 @@ async def prune(agent: str, body: PruneBody, here: Here, caller: Operator, respo
 @router.post("/agents/{agent}/bisect", status_code=202, responses=declared(404, 409))
 async def bisect(agent: str, body: BisectBody, here: Here, caller: Operator, response: Response) -> JobDocument:
     """Find the version, and in it the edit, since which the agent is worse."""
-    await agent_named(here.ports, agent)
+    await agent_named(here.ports, agent, sees=caller.sees)
     ends = [f"--{name}={number}" for name, number in (("good", body.good), ("bad", body.bad)) if number is not None]
     words = ["bisect", agent, *ends, f"--cases={body.cases}", f"--calls={body.calls}"]
     return await begun(here, caller, response, "bisect", words, agent=agent)
@@ -151,7 +149,7 @@ async def bisect(agent: str, body: BisectBody, here: Here, caller: Operator, res
 @router.post("/agents/{agent}/probes", status_code=202, responses=declared(404, 409))
 async def probes(agent: str, body: ProbesBody, here: Here, caller: Operator, response: Response) -> JobDocument:
     """Write probes of what an agent's instructions promise, and with `run` ask them."""
-    await agent_named(here.ports, agent)
+    await agent_named(here.ports, agent, sees=caller.sees)
     words = ["probes", agent, f"--version={body.version}", f"--most={body.most}", *(f"--tool={t}" for t in body.tools)]
     words += ["--run", *([f"--judge={body.judge}"] if body.judge else [])] if body.run else []
     return await begun(here, caller, response, "probes", words, agent=agent)
@@ -168,10 +166,8 @@ async def jobs(here: Here, caller: Looker, asked: Paged) -> Jobs:
 @router.get("/jobs/{job}", responses=declared(404))
 async def job(job: Annotated[str, Path(max_length=200)], here: Here, caller: Looker) -> JobDocument:
     """Show what became of long work."""
-    found = await shown(here.ports, job)
-    if not caller.sees(found.job.agent):
-        raise NotFound(f"there is no job {job!r}", hint="GET /api/v1/jobs lists them")
-    return document(found)
+    await seen(here, "job", job, lambda tx: tx.jobs.get(job), lambda one: caller.sees(one.agent))
+    return document(await shown(here.ports, job))
 
 
 async def begun(

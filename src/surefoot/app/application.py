@@ -20,6 +20,7 @@ from surefoot.app.sites import sites
 from surefoot.config import Settings
 from surefoot.core.errors import Forbidden, Invalid, NotFound, Unavailable
 from surefoot.core.exported import ExportKind
+from surefoot.core.reach import LOOPBACK, reach_of
 from surefoot.core.retention import Retention
 from surefoot.core.token import Token, hashed
 from surefoot.ports import Model, Ports
@@ -94,27 +95,31 @@ class App:
         Without tokens anyone on this machine may look; so it goes only where the API would go, which refuses the rest.
         """
         from surefoot.dashboard import Dashboard, House
+        from surefoot.engine.diagnose import Hearing
         from surefoot.engine.follow import Following
+        from surefoot.engine.verify import Walking
 
         return Dashboard(House(
             ports=self.ports, admission=admission or self.admission(), following=Following(self.ports),
+            walking=Walking(self.ports), hearing=Hearing(),
             open_to_look=not self.has_tokens(), version=_version(),
         ), behind=behind)  # fmt: skip
 
     def dispatching(self, *, loopback: bool) -> Dispatching:
         """Give what sends to processes; they may be on this machine where the server itself is reached only from it."""
         from surefoot.adapters.nodes import Guard, HttpNode
-        from surefoot.adapters.nodes.guard import LOOPBACK
+        from surefoot.adapters.schemas import JsonSchemas
         from surefoot.engine.dispatch import Dispatching, Terms
 
         given = self.settings.processes
-        guard = Guard((*given.allow_hosts, *(LOOPBACK if loopback else ())))
+        allowed = (*given.allow_hosts, *(LOOPBACK if loopback else ()))
+        guard = Guard(reach_of(allowed, setting="[processes] allow_hosts"))
         node = HttpNode(guard, probe_s=given.probe_s, most_bytes=given.most_bytes)
         return Dispatching(self.ports, node, Terms(
             ttl=timedelta(seconds=given.ttl_s), probe_every_s=given.probe_every_s, at_once=given.at_once,
             deadline=timedelta(seconds=given.deadline_s), most_waiting=given.waiting,
-            drain_s=self.settings.serve.drain_s,
-        ))  # fmt: skip
+            drain_s=self.settings.serve.drain_s, wait_lease=timedelta(seconds=given.waiting_s),
+        ), JsonSchemas() if given.schemas == "enforce" else None)  # fmt: skip
 
     def has_tokens(self) -> bool:
         """Whether anybody has a token that is good."""
@@ -145,7 +150,7 @@ class App:
         recorder = GroupCommit(self.store, most=given.queue, before=redactor.trace)
         named = upstreams(self.settings.models, here, pool, self.ports.model_named)
         admission = admission or self.admission()
-        packing = Packing(redactor.text, redactor.name, redactor.label, redactor.doubtful)
+        packing = Packing(redactor.text, redactor.name, redactor.label, redactor.suspect)
 
         async def end() -> None:
             await pool.aclose()
@@ -155,7 +160,7 @@ class App:
         house = House(
             ports=self.ports, routing=Routing(self.ports, recorder), recorder=recorder, admission=admission,
             forwarding=Forwarding(named, fallback=given.fallback, terms=Terms(attempts=given.attempts)),
-            taking=Taking(self.ports, recorder, packing, most_bytes=given.otlp_waiting_bytes),
+            redacted=redactor.found, taking=Taking(self.ports, recorder, packing, most_bytes=given.otlp_waiting_bytes),
             manners=Manners(
                 deadline_s=given.deadline_s, most_bytes=given.max_body_bytes, render=given.render,
                 renders=given.renders, most_otlp_bytes=given.otlp_bytes,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from surefoot.config import Settings
+from surefoot.core.reach import Reach, reach_of
 from surefoot.ports import Hooks, Notifier
 
 
@@ -26,9 +27,8 @@ def notifiers(
         from surefoot.adapters.notify.webhook import Webhook
 
         channels["webhook"] = Webhook(
-            given.webhook_url, environ.get(given.webhook_secret_env, ""), clock=clock,
-            allow_private_hosts=given.allow_private_hosts,
-        )  # fmt: skip
+            given.webhook_url, environ.get(given.webhook_secret_env, ""), clock=clock, reach=_reach(settings)
+        )
     return channels
 
 
@@ -36,7 +36,9 @@ def hooks(settings: Settings, environ: Mapping[str, str], clock: Callable[[], da
     """Give what makes a notifier for an address that somebody named."""
     from surefoot.adapters.notify.hooks import SignedHooks
 
-    given = settings.notify
-    return SignedHooks(
-        environ.get(given.webhook_secret_env, ""), clock=clock, allow_private_hosts=given.allow_private_hosts
-    )
+    secret = environ.get(settings.notify.webhook_secret_env, "")
+    return SignedHooks(secret, clock=clock, reach=_reach(settings))
+
+
+def _reach(settings: Settings) -> Reach:
+    return reach_of(settings.notify.allow_private_hosts, setting="[notify] allow_private_hosts")

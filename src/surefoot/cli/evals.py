@@ -38,7 +38,7 @@ _COMPARE = (
 
 def register(group: typer.Typer) -> None:
     """Add these commands."""
-    from surefoot.cli import eval_files, eval_labels
+    from surefoot.cli import eval_files, eval_labels, eval_words
 
     command(group, "run", keys=_REPORT)(run)
     command(group, "list", keys="runs[]: run suite subject state scope verdict started_at; "
@@ -46,6 +46,7 @@ def register(group: typer.Typer) -> None:
     command(group, "cancel", keys="run state planned")(cancel)
     command(group, "compare", keys=_COMPARE)(compare)
     eval_labels.register(group)
+    eval_words.register(group)
     eval_files.register(group)
 
 
@@ -114,7 +115,10 @@ async def run(
 
 def report_document(seen: Report) -> dict[str, Any]:
     """Give the JSON document of a report."""
+    from surefoot.core.exam.held import held_out
+
     run, verdict, cost = seen.run, seen.verdict, seen.spent.cost
+    held = {case.id for case in seen.suite.cases if held_out(case.split)}
     return {
         "run": run.id, "suite": run.suite, "subject": run.subject, "judge": run.judge or None, "state": run.state,
         "scope": run.scope, "verdict": verdict.word, "sentence": verdict.sentence, "exit_code": verdict.exit_code,
@@ -129,7 +133,7 @@ def report_document(seen: Report) -> dict[str, Any]:
         "compare": _compare_document(run.id, seen.contrast) if seen.contrast else None,
         "failing": [
             {"case": one.id, "standing": one.standing, "passed": one.passed, "failed": one.failed,
-             "unknown": one.unknown, "notes": one.notes}
+             "unknown": one.unknown, "notes": () if one.id in held else one.notes}  # a note may quote the case
             for one in seen.results.values() if one.standing != "passed"
         ],
     }  # fmt: skip
@@ -221,14 +225,20 @@ def _cases(screen: Screen, seen: dict[str, Any]) -> None:
         screen.note(note)
 
 
-async def cancel(desk: Desk, run: RunId) -> None:
+async def cancel(
+    desk: Desk,
+    run: RunId,
+    by: Annotated[str, typer.Option(metavar="NAME", help="who cancels it")] = "",
+    why: Annotated[str, typer.Option(metavar="TEXT", help="why; it is kept")] = "",
+) -> None:
     """Cancel a run that another process carries out; what finished is kept."""
     from surefoot.engine.run import cancel as asked
 
     with desk.app() as app:
-        done = await asked(app.ports, run)
+        done = await asked(app.ports, run, by=by, reason=why)
     desk.give({"run": done.id, "state": done.state, "planned": done.planned},
-              lambda screen: screen.line(f"{done.id} stops when the trials in flight are done"))  # fmt: skip
+              lambda screen: screen.line(f"{done.id} is cancelled" if done.state == "cancelled"
+                                       else f"{done.id} stops when the trials in flight are done"))  # fmt: skip
 
 
 async def compare(

@@ -13,6 +13,7 @@ from surefoot.cli.agents import AgentName
 from surefoot.cli.desk import Desk, command
 
 if TYPE_CHECKING:
+    from surefoot.app import App
     from surefoot.cli.screen import Screen
     from surefoot.core.backlog import Lever
     from surefoot.core.lesson import Lesson
@@ -24,7 +25,7 @@ REPO_VERBS = ("add", "rank", "close", "reopen")
 def register(app: typer.Typer) -> None:
     """Add these commands."""
     command(app, "failures", section="Look", keys="agent requests successes failures unknown standing sources hold "
-            "shown[]: trace version input predicted expected source slices")(failures)  # fmt: skip
+            "added shown[]: trace version input predicted expected source slices")(failures)  # fmt: skip
     command(app, "levers", section="Look", keys="agent levers[]: id gap title state impact worth failures tries note "
             "log[]")(levers)  # fmt: skip
     command(app, "lessons", section="Look", keys="agent lessons[]: text evidence tick at; added")(lessons)
@@ -34,12 +35,20 @@ async def failures(
     desk: Desk,
     agent: AgentName,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="how many, newest first")] = 20,
+    add_case: Annotated[str, typer.Option(metavar="TRACE", help="make this request a case now, with --by")] = "",
+    expected: Annotated[str, typer.Option(metavar="ANSWER", help="add-case: what is right, if nobody said it")] = "",
+    by: Annotated[str, typer.Option(metavar="NAME", help="add-case: who adds it")] = "",
 ) -> None:
-    """List the wrong answers that stand, and whether they are enough."""
+    """List the wrong answers that stand, and whether they are enough.
+
+    Each request whose right answer was said becomes a case at the next tick; --add-case does it for one of them now.
+    Which side it is tested on is decided by hash.
+    """
     from surefoot.engine.inspect import agent_named, failing
 
     with desk.app() as app:
         await agent_named(app.ports, agent)
+        added = await _added(app, agent, add_case, expected, by) if add_case else ""
         found = await failing(app.ports, agent, limit=limit)
     seen = found.verdicts
 
@@ -48,6 +57,8 @@ async def failures(
 
         known = seen.success + seen.failure
         share = percent(seen.failure / known if known else None)
+        if added:
+            screen.line(f"{add_case} is case {added} now", "green")
         screen.line(f"{seen.failure} of {known} labelled requests failed ({share}); {seen.unknown} have no label")
         if found.hold:
             screen.line(f"the loop holds: {found.hold}", "yellow")
@@ -59,13 +70,19 @@ async def failures(
     desk.give({
         "agent": agent, "requests": seen.success + seen.failure + seen.unknown, "successes": seen.success,
         "failures": seen.failure, "unknown": seen.unknown, "standing": found.standing, "sources": found.sources,
-        "hold": found.hold,
+        "hold": found.hold, "added": added or None,
         "shown": [
             {"trace": one.trace_id, "version": one.version, "input": one.input, "predicted": one.predicted,
              "expected": one.expected, "source": one.source, "slices": dict(one.slices)}
             for one in found.failures
         ],
     }, page)  # fmt: skip
+
+
+async def _added(app: App, agent: str, trace: str, expected: str, by: str) -> str:
+    from surefoot.engine.enlist import enlist
+
+    return (await enlist(app.ports, agent, trace, expected=expected, by=by)).id
 
 
 async def levers(
@@ -89,8 +106,11 @@ async def levers(
     repo: Annotated[bool, typer.Option("--repo", help="the levers of the repository in DIR (default: here)")] = False,
     close: Annotated[str, typer.Option(metavar="ID", help="close this one of an agent's, with --by and --why")] = "",
     reopen: Annotated[str, typer.Option(metavar="ID", help="open this one of an agent's again")] = "",
+    make: Annotated[
+        str, typer.Option(metavar="TRACE", help="make one of a failure of an agent's: its trace, or its cluster")
+    ] = "",
 ) -> None:
-    """List or change the moves that could help, best first.
+    """List, make or change the moves that could help, best first.
 
     An agent's lever answers one gap; its worth is its impact, halved for each try in vain. A repository's levers stand
     in levers.md, with value, cost and scope; `add`, `rank`, `close` and `reopen` write there.
@@ -111,6 +131,10 @@ async def levers(
             from surefoot.engine.shelve import shelve
 
             await shelve(app.ports, agent, close or reopen, closed=bool(close), by=by, reason=why)
+        if make:
+            from surefoot.engine.shelve import made
+
+            await made(app.ports, agent, make, by=by, reason=why)
         found = await app.store.read(
             lambda tx: [(lever, tx.levers.log(agent, lever.id) if log else []) for lever in tx.levers.all(agent)]
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -169,25 +168,16 @@ async def loop(
     repository by the schedule in its surefoot.toml.
     """
     from surefoot.cli.worker import Shift
+    from surefoot.core.duration import duration
 
+    pause_s = duration(every or "60s").total_seconds()
     if repo:
         from surefoot.cli.repo_ticks import loop_repo
 
         return await loop_repo(
-            desk, Path(agent or "."), every_s=seconds(every) if every else None, ticks=ticks, until_idle=until_idle
+            desk, Path(agent or "."), every_s=pause_s if every else None, ticks=ticks, until_idle=until_idle
         )
-    agent, pause_s = named_agent(agent), seconds(every or "60s")
+    agent = named_agent(agent)
     with desk.app() as app:
         shift = Shift(desk, app, agent, pause_s=pause_s, ticks=ticks, until_idle=until_idle)
         return await shift.work()
-
-
-def seconds(text: str) -> float:
-    """Read a time such as 30s, 5m, 1h or 90."""
-    from surefoot.core.errors import Invalid
-
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h|d)?", text.strip())
-    given = float(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[found[2] or "s"] if found else 0.0
-    if given <= 0:
-        raise Invalid(f"{text!r} is no time to wait", hint="write 30s, 5m or 1h")
-    return given

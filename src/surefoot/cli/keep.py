@@ -45,12 +45,12 @@ async def verify_audit(
 
     Exit code 1 when an entry was changed, removed or reordered, or a running count differs from its facts.
     """
-    from surefoot.core.audit import verify
     from surefoot.engine.inspect import miscounted
+    from surefoot.engine.verify import walk
 
     noted = _head(head)
     with desk.app() as app:
-        found = await app.store.read(lambda tx: verify(tx.audit.all(), head=noted))
+        found = await walk(app.ports, by="audit verify", head=noted)
         wrong = await miscounted(app.ports)
 
     def page(screen: Screen) -> None:

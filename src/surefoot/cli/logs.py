@@ -38,14 +38,15 @@ async def logs(
 
     With `--follow` and `--json` each line is a JSON document of its own.
     """
+    from surefoot.core.duration import duration
     from surefoot.core.errors import NotFound
-    from surefoot.core.journal import Wanted, span
+    from surefoot.core.journal import Wanted
 
     settings = desk.settings()
     if settings.log.file == "stderr":
         raise NotFound("the server logs to standard error here", hint="set [log] file to read it later")
     pattern = settings.store.absolute().parent / settings.log.file
-    back = span(since) if since else None
+    back = duration(since) if since else None
     wanted = Wanted(level=level, agent=agent, since=None if back is None else _now() - back)
     books = Books(pattern, wanted)
     lines = books.last(limit)

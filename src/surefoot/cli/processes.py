@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _PROCESS = "id version number base_url state health status because tags lease_until seen_at let_in"
 _VERSION = "version number content_hash reasoners[] skills[] weight_percent"
-_EXECUTION = "id reasoner version status arm stood_in_for error at ended_at"
+_EXECUTION = "id reasoner version status waits_for arm stood_in_for error at ended_at"
 
 
 def register(app: typer.Typer) -> None:
@@ -125,13 +125,18 @@ async def executions(
     desk: Desk,
     agent: AgentName,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="how many at most")] = 50,
+    chain: Annotated[str, typer.Option(metavar="ID", help="only this one, what it waits for, and so on")] = "",
 ) -> None:
     """Show what an agent's processes were asked, newest first."""
+    from surefoot.engine import wait
     from surefoot.engine.inspect import agent_named
 
     with desk.app() as app:
         await agent_named(app.ports, agent)
-        found = await app.store.read(lambda tx: tx.executions.of(agent, limit=limit))
+        if chain:
+            found = [one.execution for one in (await wait.chain(app.ports, chain, sees=lambda _: True)).links]
+        else:
+            found = await app.store.read(lambda tx: tx.executions.of(agent, limit=limit))
 
     def page(screen: Screen) -> None:
         from surefoot.cli.screen import when
@@ -139,8 +144,9 @@ async def executions(
         if not found:
             screen.note(f"nothing was asked of {agent} yet")
             return
-        screen.table(("execution", "asked", "reasoner", "version", "status", "error"), (
-            (one.id, when(one.at), one.reasoner, one.version, one.state, one.error or "-") for one in found
+        screen.table(("execution", "asked", "reasoner", "version", "status", "waits for", "error"), (
+            (one.id, when(one.at), one.reasoner, one.version, one.state, one.waits_for or "-", one.error or "-")
+            for one in found
         ))  # fmt: skip
 
     desk.give({"agent": agent, "executions": [_execution(one) for one in found]}, page)
@@ -168,6 +174,7 @@ def _process(one: Process, now: Any) -> dict[str, Any]:
 
 def _execution(one: Execution) -> dict[str, Any]:
     return {
-        "id": one.id, "reasoner": one.reasoner, "version": one.version, "status": one.state, "arm": one.arm,
+        "id": one.id, "reasoner": one.reasoner, "version": one.version, "status": one.state,
+        "waits_for": one.waits_for or None, "arm": one.arm,
         "stood_in_for": one.stood_in_for or None, "error": one.error or None, "at": one.at, "ended_at": one.ended_at,
     }  # fmt: skip

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, TextIO
 
+from surefoot.core import plain
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -22,8 +24,8 @@ _SHADES = {"+": "green", "-": "red"}
 
 
 def visible(text: str) -> str:
-    """Give a text with every character that is not plainly printable spelled out; line ends and tabs stay."""
-    return "".join(char if char.isprintable() or char in "\n\t" else f"<U+{ord(char):04X}>" for char in text)
+    """Give a text as a terminal may show it: with line ends and tabs, and nothing else that could steer it."""
+    return plain.visible(text, keep="\n\t")
 
 
 def short(text: str, limit: int = 90) -> str:

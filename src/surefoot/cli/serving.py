@@ -23,6 +23,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from surefoot.cli.connections import Bounds, Guard
 from surefoot.core.errors import Invalid, SurefootError, Unavailable
+from surefoot.engine.mind import minding
 from surefoot.engine.notify import delivering
 from surefoot.engine.once import forget
 from surefoot.gateway.door import Door
@@ -94,6 +95,7 @@ class Serving:
                 with contextlib.suppress(SurefootError):  # a store that is busy now; the next request does it too
                     await forget(self._house.ports)
                 await around.enter_async_context(delivering(self._house.ports))
+                await around.enter_async_context(minding(self._house.ports))
             await self._server.serve(sockets=[self._post.listening])
         ended = self._caught[0] if self._caught else "stopped"
         _log.info("worker %d ends (%s)", self._post.worker, ended)
@@ -165,6 +167,7 @@ async def served(app: App, post: Post, *, ready: Callable[[], None], delivers: b
     api = app.api(loopback=post.loopback, admission=admission, dispatching=dispatching)
     dashboard = app.dashboard(behind=api, admission=admission)
     gateway = app.gateway(behind=dashboard, admission=admission)
+    dashboard.house.hearing.at(gateway.everyone)
     dashboard.house.following.until(lambda: gateway.house.presence.leaving)
     try:
         door: ASGIApp = Door(

@@ -6,14 +6,15 @@ The record is one row that is only ever swapped against the revision it was read
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from difflib import get_close_matches
 from typing import Literal
 
 from surefoot.core.budget import Budget
 from surefoot.core.case import TRAFFIC_SHARES, Split
-from surefoot.core.errors import Invalid
+from surefoot.core.errors import Invalid, NotFound
 from surefoot.core.guardrail import Bounds
 from surefoot.core.policy import Policy
 from surefoot.core.rollout.settings import RolloutSettings
@@ -78,3 +79,19 @@ class Agent:
                 f"agent name {self.name!r} is not usable",
                 hint="use 1 to 63 lower-case letters, digits, '-' or '_', starting with a letter or digit",
             )
+
+
+def among(known: Iterable[Agent], name: str, *, sees: Callable[[str], bool]) -> Agent:
+    """Give the agent of this name among those that the asker `sees`; NotFound tells of no other.
+
+    An agent that is not theirs is answered as one that is not there, in the same words: only this decides whose names
+    an asker is told, with the nearest of them first.
+    """
+    every = list(known)
+    mine = {agent.name: agent for agent in every if sees(agent.name)}
+    if name in mine:
+        return mine[name]
+    near = get_close_matches(name.lower(), mine, n=1, cutoff=0.5)
+    none = "none is yours to see" if every else "there is none yet: surefoot init NAME creates one"
+    told = f"agents: {', '.join(mine)}" if mine else none
+    raise NotFound(f"there is no agent {name!r}", hint=f"did you mean {near[0]!r}? {told}" if near else told)

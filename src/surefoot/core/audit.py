@@ -3,6 +3,9 @@
 Each entry's digest covers the entry and the digest before it, so a changed, removed or reordered entry breaks the
 chain from there on. A cut tail leaves a whole chain behind; it is found by comparing with a head (count and digest)
 that was written down elsewhere.
+
+A long record is not walked at each look: what was walked once is remembered with its head, and a look goes on from
+there. Who changes an old entry together with nothing else is then found by the next walk along all of it.
 """
 
 from __future__ import annotations
@@ -41,6 +44,22 @@ class Verification:
     problem: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """How far the chain was walked (`entries`, `head`, `at`), and who walked all of it last, and when.
+
+    `broken_at` and `problem` are what that found; they stay until a walk along all of it finds none.
+    """
+
+    entries: int = 0
+    head: str = GENESIS
+    at: datetime | None = None
+    broken_at: int | None = None
+    problem: str = ""
+    whole_at: datetime | None = None
+    whole_by: str = ""
+
+
 def entry_digest(
     previous: str, seq: int, at: datetime, actor: str, action: str, subject: str, payload: Mapping[str, object]
 ) -> str:
@@ -60,9 +79,14 @@ def sealed(
     )
 
 
-def verify(entries: Iterable[Entry], *, head: tuple[int, str] | None = None) -> Verification:
-    """Walk the chain; `head` = (count, digest) noted earlier must still be on it."""
-    count, previous, head_seen = 0, GENESIS, head is None or head[0] == 0
+def verify(
+    entries: Iterable[Entry], *, head: tuple[int, str] | None = None, since: tuple[int, str] = (0, GENESIS)
+) -> Verification:  # fmt: skip
+    """Walk the chain; `head` = (count, digest) noted earlier must still be on it.
+
+    With `since` = (count, digest) the walk goes on behind an entry that was walked before.
+    """
+    (count, previous), head_seen = since, head is None or head[0] == 0 or head == since
     for entry in entries:
         if problem := _problem(entry, count + 1, previous):
             return Verification(intact=False, entries=count, head=previous, broken_at=count + 1, problem=problem)
@@ -74,6 +98,15 @@ def verify(entries: Iterable[Entry], *, head: tuple[int, str] | None = None) -> 
             intact=False, entries=count, head=previous, broken_at=min(count + 1, head[0]), problem=problem
         )
     return Verification(intact=True, entries=count, head=previous)
+
+
+def after_walk(kept: Checked, found: Verification, at: datetime, *, by: str = "") -> Checked:
+    """Give what is remembered after a walk; `by` is who walked along all of it (empty: it went on from `kept`)."""
+    whole_at, whole_by = (at, by) if by else (kept.whole_at, kept.whole_by)
+    return Checked(
+        entries=found.entries, head=found.head, at=at, broken_at=found.broken_at, problem=found.problem,
+        whole_at=whole_at, whole_by=whole_by,
+    )  # fmt: skip
 
 
 def _problem(entry: Entry, seq: int, previous: str) -> str:

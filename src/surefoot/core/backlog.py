@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from surefoot.core.digest import digest
 from surefoot.core.injection import smell
 
 LeverState = Literal["open", "doing", "drafted", "shipped", "failed", "closed"]
@@ -78,7 +79,10 @@ class Gap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lever:
-    """One ranked move: the gap it answers, what it may bring, and how often it was tried in vain."""
+    """One ranked move: the gap it answers, what it may bring, and how often it was tried in vain.
+
+    `shipped_in` is the version that mends it (0: none, or from before versions were noted here).
+    """
 
     id: str
     agent: str
@@ -91,6 +95,7 @@ class Lever:
     note: str = ""
     severity: float = 1.0
     trend: float = 1.0
+    shipped_in: int = 0
 
     @property
     def worth(self) -> float:
@@ -101,6 +106,14 @@ class Lever:
     def for_people(self) -> bool:
         """Whether no edit can mend it, so that no tick takes it."""
         return self.gap.startswith(FOR_PEOPLE)
+
+
+def lever_of(agent: str, gap: Gap, title: str) -> Lever:
+    """Give the lever that answers a gap as it is new; its id is always the same, whoever makes it."""
+    return Lever(
+        id=f"L-{digest([agent, gap.key])[:6]}", agent=agent, gap=gap.key, title=title, impact=gap.impact,
+        failures=len(gap.failures), severity=gap.severity, trend=gap.trend,
+    )  # fmt: skip
 
 
 def hold_reason(failures: int, min_failures: int) -> str:
@@ -151,12 +164,15 @@ def sources(failures: Iterable[Failure]) -> int:
     return len({failure.source for failure in failures})
 
 
-def gaps(failures: Iterable[Failure], labelled: int) -> tuple[Gap, ...]:
-    """Cluster failures by their symptom, largest impact first; `labelled` is all labelled requests."""
+def gaps(failures: Iterable[Failure], labelled: int, *, least: int = MIN_GAP) -> tuple[Gap, ...]:
+    """Cluster failures by their symptom, largest impact first; `labelled` is all labelled requests.
+
+    Fewer than `least` of a symptom make no gap.
+    """
     by_symptom: dict[str, list[Failure]] = {}
     for failure in failures:
         by_symptom.setdefault(failure.symptom, []).append(failure)
-    found = [_gap(key, members, labelled) for key, members in by_symptom.items() if len(members) >= MIN_GAP]
+    found = [_gap(key, members, labelled) for key, members in by_symptom.items() if len(members) >= least]
     return tuple(sorted(found, key=lambda gap: (-gap.impact, gap.key)))
 
 

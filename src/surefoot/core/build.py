@@ -26,7 +26,7 @@ _TEXT = re.compile(r"A process of its own\.\nversion: ([^\n]+)\ncontent: ([0-9a-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reasoner:
-    """A function that a build offers; the schemas are JSON Schema as its author wrote them, shown and not enforced."""
+    """A function that a build offers; the schemas are JSON Schema as its author wrote them."""
 
     name: str
     input_schema: Mapping[str, object] = field(default_factory=dict[str, object])
@@ -77,6 +77,10 @@ class Build:
         return digest([self.content_hash, *(
             [[one.name, one.input_schema, one.output_schema] for one in kind] for kind in (self.reasoners, self.skills)
         )])  # fmt: skip
+
+    def offer(self, name: str) -> Reasoner | None:
+        """Give a reasoner or skill by its name, None where it offers no such thing."""
+        return next((one for one in (*self.reasoners, *self.skills) if one.name == name), None)
 
     def path_of(self, name: str) -> str | None:
         """Give the path at which the process answers for a reasoner or a skill, None where it offers no such thing."""

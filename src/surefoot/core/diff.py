@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 from surefoot.core.genome import Block, Genome
+from surefoot.core.plain import visible
 
 ChangeKind = Literal["added", "removed", "changed", "moved"]
 
@@ -57,12 +58,7 @@ def block_lines(block: Block | None) -> list[str]:
     if block.applies_to:
         lines += [f"(only where {', '.join(f'{name} = {value}' for name, value in block.applies_to)})"]
     lines += [f"({trait})" for trait in ("locked", "pinned") if getattr(block, trait)]
-    return [visible(line) for line in lines]
-
-
-def visible(line: str) -> str:
-    """Write out each character of a line that shows nothing."""
-    return "".join(char if char.isprintable() or char == "\t" else f"<U+{ord(char):04X}>" for char in line)
+    return [visible(line, keep="\t") for line in lines]
 
 
 def changes(before: Genome, after: Genome) -> tuple[Change, ...]:

@@ -3,14 +3,15 @@
 Its row is there before anything is sent. `queued` was not sent yet and can be sent by whoever is alive; `running` was
 sent, and may have been carried out even if nobody heard the answer, so it is never sent again: when the server that
 waited dies, it is `lost`, unless the process took it over (`accepted`) and will report. What is over stays over.
-Time in which it waits for a person (`waiting`) is not counted against its deadline (S1-46). S1-27.
+Time in which it waits (`waiting`), for a person or for another execution, is not counted against its deadline (S1-46).
+What says that it waits, and neither a pause nor another execution holds it, is believed for a while only. S1-27, S1-45.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, get_args
 
 from surefoot.core.errors import Conflict, Invalid
@@ -21,11 +22,12 @@ OVER: frozenset[ExecutionState] = frozenset({"succeeded", "failed", "timeout", "
 BLAMELESS: frozenset[ExecutionState] = frozenset({"cancelled", "lost"})
 REPORTED: frozenset[ExecutionState] = frozenset({"running", "waiting", "succeeded", "failed"})
 MOST_NOTES = 200
+WAIT_LEASE = timedelta(hours=1)
 CHANNEL = "execution:"
 _ARROWS: Mapping[ExecutionState, frozenset[ExecutionState]] = {
     "queued": frozenset({"running", "cancelled", "failed", "timeout", "lost"}),
     "running": frozenset({"running", "waiting", "succeeded", "failed", "timeout", "cancelled", "lost"}),
-    "waiting": frozenset({"running", "waiting", "succeeded", "failed", "cancelled", "lost"}),
+    "waiting": frozenset({"running", "waiting", "succeeded", "failed", "timeout", "cancelled", "lost"}),
 }
 
 
@@ -37,7 +39,7 @@ class Execution:
     `stood_in_for` names the version that was assigned and could not serve. `input` and `result` are JSON as it may be
     stored; `intact` is False where redaction took something out of the input, so that it cannot be sent again.
     `owner` is the server that takes care of it until `held_until`; what its process accepted has none, and nothing has
-    to be done about it before then.
+    to be done about it before then. `waits_for` is the execution that it waits for, where it said so.
     """
 
     id: str
@@ -76,6 +78,7 @@ class Execution:
     sent_at: datetime | None = None
     ended_at: datetime | None = None
     paused_at: datetime | None = None
+    waits_for: str = ""
     slices: Mapping[str, str] = field(default_factory=dict[str, str])
     revision: int = 0
 
@@ -111,19 +114,31 @@ def ended(one: Execution, state: ExecutionState, now: datetime, *, result: objec
     return replace(_moved(one, state, now), result=result, error=error, ended_at=now)
 
 
-def reported(one: Execution, state: str, now: datetime, *, result: object = None, error: str = "") -> Execution:
-    """Give an execution after its process said how it goes; Invalid for a word that a process cannot say."""
+def reported(
+    one: Execution, state: str, now: datetime, *, result: object = None, error: str = "", waits_for: str = "",
+    lease: timedelta = WAIT_LEASE,
+) -> Execution:  # fmt: skip
+    """Give an execution after its process said how it goes; Invalid for a word that a process cannot say.
+
+    That it waits is believed for `lease`, unless something holds it; saying it again renews that.
+    """
     if state not in REPORTED:
         raise Invalid(f"a process cannot say that an execution is {state!r}", hint=f"say {', '.join(sorted(REPORTED))}")
     word = next(name for name in get_args(ExecutionState) if name == state)
     if word in OVER:
         return ended(one, word, now, result=result, error=error)
-    return _left_to_its_process(_moved(one, word, now))
+    after = _left_to_its_process(_moved(one, word, now))
+    return replace(after, waits_for=waits_for, held_until=now + lease) if word == "waiting" else after
 
 
 def overdue(one: Execution, now: datetime) -> bool:
     """Whether its time is up; while it waits for a person no time passes."""
     return not one.over and one.paused_at is None and one.deadline <= now
+
+
+def forgotten(one: Execution, now: datetime, *, held: bool) -> bool:
+    """Whether it said that it waits, nothing holds it, and it has not said so again in time."""
+    return one.state == "waiting" and not held and one.held_until is not None and one.held_until <= now
 
 
 def forsaken(one: Execution, now: datetime) -> ExecutionState | None:
@@ -149,5 +164,6 @@ def _moved(one: Execution, to: ExecutionState, now: datetime) -> Execution:
     if to == "waiting":
         return replace(one, state=to, paused_at=one.paused_at or now)
     if one.paused_at is not None:
-        return replace(one, state=to, paused_at=None, deadline=one.deadline + (now - one.paused_at))
+        spared = max(timedelta(), now - one.paused_at)
+        return replace(one, state=to, paused_at=None, waits_for="", deadline=one.deadline + spared)
     return replace(one, state=to)

@@ -7,10 +7,14 @@ whoever reads it knows how to deal with, and a sum would hide.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 Sample = tuple[str, float]
+_LABEL = re.compile(r'([a-z_]+)="((?:[^"\\]|\\.)*)"')
+_SAMPLE = re.compile(r"(?P<name>[a-z_]+)(?P<labels>\{.*\})? (?P<value>-?[0-9][0-9.e+-]*)")
 
 
 def family(name: str, kind: str, what: str, samples: Iterable[Sample]) -> list[str]:
@@ -37,6 +41,31 @@ def histogram(name: str, what: str, series: Mapping[str, Sequence[int]], sums: M
             f"{full}_count{labels(route=route)} {so_far}",
         ]
     return [f"# HELP {full} {what}", f"# TYPE {full} histogram", *lines]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One sample as it was read."""
+
+    name: str
+    labels: tuple[tuple[str, str], ...]
+    value: float
+
+    def label(self, name: str) -> str:
+        """Give a label; empty if the sample has none of this name."""
+        return dict(self.labels).get(name, "")
+
+
+def readings(text: str) -> list[Reading]:
+    """Read samples back; a line that is none is left out."""
+    found = (_SAMPLE.fullmatch(line) for line in text.split("\n"))
+    return [
+        Reading(
+            name=one["name"], value=float(one["value"]),
+            labels=tuple((name, _plain(value)) for name, value in _LABEL.findall(one["labels"] or "")),
+        )
+        for one in found if one is not None
+    ]  # fmt: skip
 
 
 def labelled(text: str, worker: int) -> str:
@@ -69,6 +98,10 @@ def _with(line: str, worker: int) -> str:
         return f'{name}{{worker="{worker}",{rest}'
     name, _, value = line.partition(" ")
     return f'{name}{{worker="{worker}"}} {value}'
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\\(.)", lambda found: "\n" if found[1] == "n" else found[1], text)
 
 
 def _escaped(text: str) -> str:

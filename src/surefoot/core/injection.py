@@ -13,7 +13,7 @@ import base64
 import re
 import unicodedata
 
-from surefoot.core.phrase import phrases, spotted
+from surefoot.core.phrase import Spotted, phrases, spotted
 
 _RULES = phrases(r"""
     instructions? | rules? | guard ?-?rails? | guidelines? | guidance | prompts? | policy(?! (?:number|holder)) |
@@ -209,7 +209,7 @@ _ROT13 = str.maketrans("abcdefghijklmnopqrstuvwxyz", "nopqrstuvwxyzabcdefghijklm
 _URL_SAFE = str.maketrans("-_", "+/")
 
 # Code, pattern, reason, and whether customers' words are judged by it too.
-_Smell = tuple[str, re.Pattern[str], str, bool]
+_Smell = tuple[str, re.Pattern[str] | Spotted, str, bool]
 _CARRIED: tuple[_Smell, ...] = (
     ("injection-disguise", _MIXED, "it mixes alphabets within a word", True),
     ("injection-disguise", _SPELLED, "it spells words out letter by letter", True),

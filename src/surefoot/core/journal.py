@@ -10,20 +10,18 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Literal, cast
 
-from surefoot.core.errors import Invalid
+from surefoot.core.plain import visible
 
 Level = Literal["debug", "info", "warning", "error"]
 LEVELS: tuple[Level, ...] = ("debug", "info", "warning", "error")
 LONGEST = 2000
 _FIRST = ("at", "level", "worker", "message")
 _TEXT = re.compile(r"(\S+Z) ([A-Z]+) +\[([0-9]{1,6})\] (.*)")
-_SPANS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,19 +81,6 @@ def parsed(text: str) -> dict[str, Any] | None:
     return cast("dict[str, Any]", found) if isinstance(found, dict) and "at" in found else None
 
 
-def visible(text: str) -> str:
-    """Give a text with every character that does not print as its code, so that it cannot steer a terminal."""
-    return "".join(char if char == " " or char.isprintable() else _code(char) for char in text)
-
-
-def span(text: str) -> timedelta:
-    """Read how far back somebody wants to look, such as `15m`, `2h` or `3d`; Invalid for anything else."""
-    told = re.fullmatch(r"([0-9]{1,6})([smhd])", text.strip())
-    if told is None:
-        raise Invalid(f"{text[:40]!r} is no length of time", hint="say 30s, 15m, 2h or 3d")
-    return timedelta(**{_SPANS[told[2]]: int(told[1])})
-
-
 def request_id(told: str) -> str:
     """Give the id that a client named its request by, if it may stand in a log and a header; else nothing."""
     return told if re.fullmatch(r"[A-Za-z0-9._:@/+=-]{1,128}", told) else ""
@@ -113,9 +98,3 @@ def _value(value: object) -> str:
 
 def _cut(text: str) -> str:
     return text if len(text) <= LONGEST else text[:LONGEST] + "…"
-
-
-def _code(char: str) -> str:
-    if unicodedata.category(char) == "Zs":
-        return " "
-    return f"\\x{ord(char):02x}" if ord(char) < 256 else f"\\u{ord(char):04x}"

@@ -21,6 +21,7 @@ Scope = Literal["workflow", "session", "actor", "agent", "global"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 LONGEST_KEY = 200
 LARGEST_VALUE = 64 * 1024
+DEEPEST = 64
 MOST_KEYS = 10_000
 MOST_ITEMS = 500
 LONGEST_TTL_S = 10 * 366 * 86_400.0
@@ -99,6 +100,8 @@ def checked_key(key: str) -> str:
             f"the key {key[:60]!r} is not usable",
             hint=f"1 to {LONGEST_KEY} printable characters without * and without spaces at the ends",
         )
+    if not {".", ".."}.isdisjoint(key.split("/")):
+        raise Invalid(f"the key {key[:60]!r} is not usable", hint="no part between slashes may be . or .., as in paths")
     return key
 
 
@@ -106,6 +109,9 @@ def checked_value(value: object, key: str) -> object:
     """Give a value back, or Invalid for what is no JSON, or too large."""
     try:
         size = len(canonical(value))
+        _plain(value, DEEPEST)
+    except RecursionError:
+        raise Invalid(f"the value of {key!r} is nested too deeply", hint=f"{DEEPEST} levels at most") from None
     except (TypeError, ValueError) as problem:
         raise Invalid(
             f"the value of {key!r} is no JSON: {problem}", hint="texts, numbers, lists, objects, null"
@@ -115,6 +121,20 @@ def checked_value(value: object, key: str) -> object:
             f"the value of {key!r} has {size} bytes, {LARGEST_VALUE} are allowed", hint="keep a reference to it"
         )
     return value
+
+
+def _plain(value: object, levels: int) -> None:
+    """Refuse what another reader of JSON would not give back the same: whole numbers of more than 64 bits, depths."""
+    if levels < 0:
+        raise RecursionError
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError("a whole number of more than 64 bits")
+    if isinstance(value, dict):
+        for one in cast("dict[str, object]", value).values():
+            _plain(one, levels - 1)
+    elif isinstance(value, list | tuple):
+        for one in cast("Sequence[object]", value):
+            _plain(one, levels - 1)
 
 
 def appended(current: object, item: object, key: str, keep: int = MOST_ITEMS) -> list[object]:

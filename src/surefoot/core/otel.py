@@ -52,6 +52,7 @@ OUTPUT = (
     "output.value", "traceloop.entity.output", "ai.response.text", "ai.response.object", "ai.response.toolCalls",
     "gen_ai.completion", "gen_ai.tool.call.result", "ai.toolCall.result",
 )  # fmt: skip
+LEVEL = "langfuse.observation.level"
 SLICES = "surefoot.slices."
 USAGE = "langfuse.observation.usage_details"
 COSTS = "langfuse.observation.cost_details"
@@ -86,30 +87,39 @@ _NUMBERED = {
 }
 _STATES: Mapping[int, SpanStatus] = {0: "unset", 1: "ok", 2: "error"}
 _FINISHES = {"length": "length", "max_tokens": "length", "content_filter": "refused", "content-filter": "refused"}
+_IS_SLICE = re.compile(re.escape(SLICES)).match
 MOST_JSON_CHARS = 262_144
 
 
 class Told(NamedTuple):
-    """Which of the names that a span is searched by it has at all, the surest first: most have few of the many."""
+    """Of the names that a field may be told by those that a span has, the surest first: most have few of the many."""
 
-    agent: tuple[str, ...]
-    session: tuple[str, ...]
-    actor: tuple[str, ...]
-    kinds: tuple[tuple[str, Mapping[str, SpanKind]], ...]
+    agent: tuple[str, ...] = AGENT
+    session: tuple[str, ...] = SESSION
+    actor: tuple[str, ...] = ACTOR
+    model: tuple[str, ...] = MODEL
+    tokens_in: tuple[str, ...] = TOKENS_IN
+    tokens_out: tuple[str, ...] = TOKENS_OUT
+    cost: tuple[str, ...] = COST
+    input: tuple[str, ...] = INPUT
+    output: tuple[str, ...] = OUTPUT
+    kinds: tuple[tuple[str, Mapping[str, SpanKind]], ...] = KINDS
 
 
-_SEARCHED = frozenset((*AGENT, *SESSION, *ACTOR, *(name for name, _ in KINDS)))
+ALL = Told()
+SEARCHED = frozenset((*AGENT, *SESSION, *ACTOR, *(name for name, _ in KINDS), VERSION, LEVEL))
+_TOLD = frozenset(name for names in ALL[:-1] for name in names) | {name for name, _ in KINDS}
 
 
 def told(attributes: Attributes) -> Told:
-    """Give which of the names that a span is searched by are among these attributes."""
-    return _told(_SEARCHED.intersection(attributes))
+    """Give which of the names that fields are told by are among these attributes."""
+    return _told(_TOLD.intersection(attributes))
 
 
 @lru_cache(1_024)
-def _told(names: frozenset[str]) -> Told:
-    agent, session, actor = (tuple(one for one in many if one in names) for many in (AGENT, SESSION, ACTOR))
-    return Told(agent, session, actor, tuple(pair for pair in KINDS if pair[0] in names))
+def _told(there: frozenset[str]) -> Told:
+    few = (tuple(one for one in names if one in there) for names in ALL[:-1])
+    return Told(*few, kinds=tuple(pair for pair in KINDS if pair[0] in there))
 
 
 def kind_of(attributes: Attributes, kinds: Iterable[tuple[str, Mapping[str, SpanKind]]] = KINDS) -> SpanKind:
@@ -155,29 +165,30 @@ def agent_of_resource(resource: Attributes) -> str:
     return first_text(resource, (*AGENT, SERVICE))
 
 
-def version_of(attributes: Attributes, resource: Attributes) -> int:
-    """Give our number of the version that answered, 0 if the span does not say."""
-    if VERSION not in attributes and VERSION not in resource:
-        return 0
-    return int(first_number(attributes, (VERSION,)) or first_number(resource, (VERSION,)))
+def version_of(attributes: Attributes) -> int:
+    """Give our number of the version that answered, 0 if these attributes (of a span or a resource) do not say."""
+    return int(first_number(attributes, (VERSION,)))
 
 
 def status_of(code: int, attributes: Attributes) -> SpanStatus:
     """Give how it ended; Langfuse has a level of its own."""
-    return "error" if attributes.get("langfuse.observation.level") == "ERROR" else _STATES.get(code, "unset")
+    return "error" if attributes.get(LEVEL) == "ERROR" else _STATES.get(code, "unset")
 
 
-def tokens_of(attributes: Attributes) -> tuple[int, int]:
+def tokens_of(attributes: Attributes, told: Told = ALL) -> tuple[int, int]:
     """Give the tokens that went in and came out, as far as they are told."""
-    details = _object(attributes.get(USAGE))
-    before = first_number(attributes, TOKENS_IN) or first_number(details, ("input", "input_tokens", "prompt_tokens"))
-    after = first_number(attributes, TOKENS_OUT) or first_number(details, ("output", "output_tokens"))
+    before, after = first_number(attributes, told.tokens_in), first_number(attributes, told.tokens_out)
+    if USAGE in attributes:
+        details = _object(attributes[USAGE])
+        before = before or first_number(details, ("input", "input_tokens", "prompt_tokens"))
+        after = after or first_number(details, ("output", "output_tokens"))
     return int(before), int(after)
 
 
-def cost_of(attributes: Attributes) -> float:
+def cost_of(attributes: Attributes, told: Told = ALL) -> float:
     """Give what it cost in USD, as far as it is told."""
-    return float(first_number(attributes, COST) or first_number(_object(attributes.get(COSTS)), ("total",)))
+    cost = first_number(attributes, told.cost) if told.cost else 0
+    return float(cost or (COSTS in attributes and first_number(_object(attributes[COSTS]), ("total",))))
 
 
 def finish_of(attributes: Attributes, status: SpanStatus) -> str:
@@ -191,28 +202,28 @@ def finish_of(attributes: Attributes, status: SpanStatus) -> str:
 
 def slices_of(attributes: Attributes) -> Mapping[str, str]:
     """Give the slices that a span names, such as `surefoot.slices.tenant`."""
+    if not any(map(_IS_SLICE, attributes)):  # as it is for most
+        return {}
     return {name[len(SLICES) :]: str(value) for name, value in attributes.items() if name.startswith(SLICES) and value}
 
 
 # What was asked and answered ----------------------------------------------------------------------------------------
 
 
-def input_of(attributes: Attributes, events: Iterable[SpanEvent] = ()) -> str:
+def input_of(attributes: Attributes, events: Iterable[SpanEvent] = (), told: Told = ALL) -> str:
     """Give what was asked: the last words of the user, or the input as it was told."""
-    told = first_text(attributes, INPUT)
-    if told:
-        return spoken(told, ("user", "human"))
+    if whole := first_text(attributes, told.input):
+        return spoken(whole, ("user", "human"))
     return _last(_numbered(attributes, "input"), ("user", "human")) or _last(
         [(one.name.split(".")[-2], _content(one.attributes)) for one in events
          if one.name in ("gen_ai.user.message", "gen_ai.system.message")], ("user",)
     )  # fmt: skip
 
 
-def output_of(attributes: Attributes, events: Iterable[SpanEvent] = ()) -> str:
+def output_of(attributes: Attributes, events: Iterable[SpanEvent] = (), told: Told = ALL) -> str:
     """Give what was answered."""
-    told = first_text(attributes, OUTPUT)
-    if told:
-        return spoken(told, ("assistant", "model", "ai"))
+    if whole := first_text(attributes, told.output):
+        return spoken(whole, ("assistant", "model", "ai"))
     return _last(_numbered(attributes, "output"), ()) or _last(
         [("assistant", _content(one.attributes)) for one in events if one.name == "gen_ai.choice"], ()
     )  # fmt: skip

@@ -14,7 +14,7 @@ import hashlib
 import hmac
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -70,72 +70,6 @@ def redact(text: str, key: str | bytes, *, mode: RedactionMode = "typed") -> Red
         if look.may_hold(text):
             text = _replaced(text, look, secret, found)
     return Redacted(text=text, found=tuple(found))
-
-
-def spotless(text: str) -> bool:
-    """Whether a quick look already says that `redact` finds nothing in mode `typed`; False says nothing.
-
-    All but digits, capitals and a few signs is taken away at once, and what every kind needs is looked for in the
-    little that is left. Ingestion lives on it.
-    """
-    if text.isalnum() and text.isascii():
-        return _is_harmless_word(text)
-    return _is_clear(text, _may_hold_numbers)
-
-
-def doubtful(texts: Iterable[str]) -> set[str]:
-    """Give those of many texts that are not `spotless`; several are looked at together, since a look costs its call.
-
-    What a look needs to find in a text it finds in all texts that are put together with it, too.
-    """
-    prose, found = list[str](), set[str]()
-    for text in texts:
-        if not (text.isalnum() and text.isascii()):
-            prose.append(text)
-        elif not _is_harmless_word(text):
-            found.add(text)
-    for at in range(0, len(prose), _TOGETHER):
-        some = prose[at : at + _TOGETHER]
-        if not _is_clear("\n".join(some), _has_digits):
-            found.update(text for text in some if not spotless(text))
-    return found
-
-
-def _is_clear(text: str, numbered: Callable[[str], bool]) -> bool:
-    """Whether nothing is in a text that begins any kind; `numbered` judges one that has digits enough for a number."""
-    rest = text.encode("utf-8", "surrogatepass").translate(None, _PLAIN)
-    if rest and _SIGNS_OF_ANY.search(rest) is not None and not _signs_are_harmless(text, rest):
-        return False
-    if len(rest) >= 6 and len(rest.translate(None, _NO_DIGITS)) >= 6 and numbered(text):
-        return False
-    if b":" in rest or b"=" in rest or not text.isascii():
-        return not _names(text)
-    return _SCHEME.search(text.lower()) is None
-
-
-def _has_digits(text: str) -> bool:
-    return _DIGITS.search(text) is not None
-
-
-def _may_hold_numbers(text: str) -> bool:
-    return _has_digits(text) and any(look.may_hold(text) for look in _NUMBERS)
-
-
-def _is_harmless_word(text: str) -> bool:
-    """Whether one word without any sign, such as an id, is no number and no key; they would begin with it."""
-    if text.isdigit() or _LONG_NUMBER.search(text) is not None or text.startswith(("AKIA", "ASIA", "AIza")):
-        return False
-    return text[:2].upper() not in _IBAN_LENGTHS or not text[2:4].isdigit()
-
-
-def _signs_are_harmless(text: str, rest: bytes) -> bool:
-    if b"@" in rest or b"://" in rest or b"AKIA" in rest or b"ASIA" in rest or b"AI" in rest or b"SG." in rest:
-        return False
-    if (b"J" in rest and "eyJ" in text) or (b"29." in rest and "ya29." in text):
-        return False
-    if b"-" not in rest and b"_" not in rest:
-        return True
-    return "-----BEGIN" not in text and _LONG_TAIL.search(text) is None
 
 
 def _checked(key: str | bytes) -> bytes:
@@ -237,6 +171,7 @@ _IBAN_LENGTHS = {
         "TL23TN24TR26UA29VA22VG24XK20YE30",
     )
 }
+IBAN_COUNTRIES = tuple(_IBAN_LENGTHS)
 
 
 def _iban(match: re.Match[str]) -> tuple[int, int] | None:
@@ -297,7 +232,6 @@ def _matches(*patterns: str) -> Callable[[str], bool]:
     return matches
 
 
-_SCHEME = re.compile("b(?:earer|asic)")
 _DIGITS = re.compile("[0-9][^0-9]{0,3}[0-9][^0-9]{0,3}[0-9][^0-9]{0,3}[0-9][^0-9]{0,3}[0-9][^0-9]{0,3}[0-9]")
 
 
@@ -335,14 +269,6 @@ def _named(match: re.Match[str]) -> tuple[int, int] | None:
 
 _MARKS = ("-", "_", "AKIA", "ASIA", "AIza", "ya29.", "SG.", "xox", "sq0", "shp")
 _marked, _signed = _holds(*_MARKS), _holds(*_KEY_SIGNS)
-# What follows the sign of a key, where the sign ends in one of these.
-_LONG_TAIL = re.compile(r"-[A-Za-z0-9_-]{10}|_[\w-]{10}")
-_LONG_NUMBER = re.compile("[0-9]{13}")
-_TOGETHER = 16  # few enough that a text with a number in it does not cost the others much
-_KEPT_SIGNS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@:=-_./"
-_SIGNS_OF_ANY = re.compile(rb"[-@_J]|://|A[KS]IA|AI|SG\.|29\.")
-_PLAIN = bytes(sign for sign in range(256) if sign not in _KEPT_SIGNS)
-_NO_DIGITS = bytes(sign for sign in range(256) if not 48 <= sign <= 57)
 
 
 def _may_hold_keys(text: str) -> bool:

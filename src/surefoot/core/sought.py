@@ -7,12 +7,13 @@ page; a page may therefore be shorter than asked for, even empty, and still have
 
 from __future__ import annotations
 
-import re
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Literal
 
+from surefoot.core.duration import duration
 from surefoot.core.errors import Invalid
 from surefoot.core.score import Verdict
 from surefoot.core.trace import Arm, Trace
@@ -21,8 +22,6 @@ Scan = Literal["indexed", "rows", "texts"]
 STRETCH: Mapping[Scan, int] = {"indexed": 0, "rows": 20_000, "texts": 10_000}
 """How many requests a page looks at, by what has to be read of each; 0 is as many as it takes."""
 MOST_TEXT_CHARS = 200
-_AGO = re.compile(r"([1-9]\d{0,5})\s?(m|h|d|w)")
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,10 +114,11 @@ def moment(text: str, now: datetime) -> datetime | None:
     """Read a time such as `7d`, `12h`, `2026-01-05` or ISO 8601 (UTC where it names no zone); None for nothing."""
     if not text.strip():
         return None
-    if (ago := _AGO.fullmatch(text.strip().lower())) is not None:
-        return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-    try:
+    with contextlib.suppress(ValueError):
         found = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise Invalid(f"{text!r} is no time", hint="write 7d, 12h, 30m, 2026-01-05 or 2026-01-05T08:00Z") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+    try:
+        return now - duration(text)
+    except Invalid:
+        hint = "write 7d, 12h, 30m, 2026-01-05 or 2026-01-05T08:00Z, a century back at most"
+        raise Invalid(f"{text[:40]!r} is no time", hint=hint) from None

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from surefoot.core import otel
 from surefoot.core.score import Outcome, Verdict
-from surefoot.core.span import Span
+from surefoot.core.span import Span, SpanStatus
 from surefoot.core.trace import Trace
 
 SOURCE = "otlp"
@@ -23,17 +24,43 @@ _LABELS: Mapping[str, Verdict] = {
 }  # fmt: skip
 
 
-def speakers(spans: Iterable[Span]) -> Mapping[str, Span]:
-    """Give the span that speaks for each trace: of the agents the outermost, else the root."""
-    chosen: dict[str, Span] = {}
-    for span in spans:
-        if span.trace_id not in chosen or _rank(span) < _rank(chosen[span.trace_id]):
-            chosen[span.trace_id] = span
+class Claim(NamedTuple):
+    """What a span says about the request that it is a step of; the fields are those of a span and of a trace.
+
+    It holds only what is asked of it, since one is made of every request that comes in.
+    """
+
+    trace_id: str
+    span_id: str
+    name: str
+    agent: str
+    started_ns: int
+    ended_ns: int = 0
+    has_parent: bool = False
+    is_agent: bool = False
+    version: int = 0
+    status: SpanStatus = "unset"
+    message: str = ""
+    session: str = ""
+    actor: str = ""
+    input: str = ""
+    output: str = ""
+    cost_usd: float = 0.0
+    finish: str = "stop"
+    slices: Mapping[str, str] = {}
+
+
+def speakers(claims: Iterable[Claim]) -> Mapping[str, Claim]:
+    """Give what is to be believed about each trace: of the agents the outermost speaks, else the root."""
+    chosen: dict[str, Claim] = {}
+    for claim in claims:
+        if claim.trace_id not in chosen or _rank(claim) < _rank(chosen[claim.trace_id]):
+            chosen[claim.trace_id] = claim
     return chosen
 
 
-def _rank(span: Span) -> tuple[bool, bool, int, int, str]:
-    return span.kind != "agent", bool(span.parent_id), span.started_ns, -span.ended_ns, span.span_id
+def _rank(claim: Claim) -> tuple[bool, bool, int, int, str]:
+    return not claim.is_agent, claim.has_parent, claim.started_ns, -claim.ended_ns, claim.span_id
 
 
 def instant(ns: int, *, latest: datetime) -> datetime:
@@ -44,24 +71,24 @@ def instant(ns: int, *, latest: datetime) -> datetime:
         return latest
 
 
-def trace_of(span: Span, *, version: int, now: datetime) -> Trace:
+def trace_of(claim: Claim, *, version: int, now: datetime) -> Trace:
     """Give the trace that a span tells of; its id is that of the span's trace, under which outcomes can be posted."""
-    unit = f"session:{span.session}" if span.session else f"actor:{span.actor}" if span.actor else span.trace_id
+    unit = f"session:{claim.session}" if claim.session else f"actor:{claim.actor}" if claim.actor else claim.trace_id
     return Trace(
-        id=span.trace_id, agent=span.agent, version=version, unit=unit, input=span.input, output=span.output,
-        finish=otel.finish_of(span.attributes, span.status), at=instant(span.started_ns, latest=now),
-        source=span.actor, slices=otel.slices_of(span.attributes), latency_s=span.latency_s, cost_usd=span.cost_usd,
-        session=span.session, actor=span.actor,
+        id=claim.trace_id, agent=claim.agent, version=version, unit=unit, input=claim.input, output=claim.output,
+        finish=claim.finish, at=instant(claim.started_ns, latest=now), source=claim.actor, slices=claim.slices,
+        latency_s=max(0, claim.ended_ns - claim.started_ns) / 1e9, cost_usd=claim.cost_usd, session=claim.session,
+        actor=claim.actor,
     )  # fmt: skip
 
 
-def failure_of(span: Span, *, now: datetime) -> Outcome | None:
+def failure_of(claim: Claim, *, now: datetime) -> Outcome | None:
     """Give the failure that a span already is, if it ended in an error."""
-    if span.status != "error":
+    if claim.status != "error":
         return None
     return Outcome(
-        trace_id=span.trace_id, verdict="failure", at=instant(span.ended_ns, latest=now), source=SOURCE,
-        feedback=f"the span {span.name!r} ended in an error" + (f": {span.message}" if span.message else ""),
+        trace_id=claim.trace_id, verdict="failure", at=instant(claim.ended_ns, latest=now), source=SOURCE,
+        feedback=f"the span {claim.name!r} ended in an error" + (f": {claim.message}" if claim.message else ""),
     )  # fmt: skip
 
 

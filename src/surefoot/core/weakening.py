@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 
 from surefoot.core.injection import fold, unmasked
-from surefoot.core.phrase import phrases, spotted
+from surefoot.core.phrase import Spotted, phrases, spotted
 
 _THINGS = phrases(
     "data | accounts? | orders? | details | messages? | address(?:es)? | phone numbers? | invoices? | files?"
@@ -138,7 +138,7 @@ _STAYS = re.compile(r"(?:always )?(?:stay|keep|remain|work|respect|obey|follow|r
 _NEVER = phrases(
     "never | do not | don't | must not | should not | may not | cannot | under no circumstances | niemals | nie"
 )
-_STRICTER = re.compile(
+_STRICTER = Spotted(
     phrases(
         r"""
         <start><never> (?:ever )?<give>\b(?:.{0,60}\b)?<inside>\b.{0,40} |
@@ -233,7 +233,7 @@ def _works_against(sentence: str) -> str:
     return ""
 
 
-_FAULTS: tuple[tuple[re.Pattern[str], str], ...] = (
+_FAULTS: tuple[tuple[re.Pattern[str] | Spotted, str], ...] = (
     (_GIVES_AWAY, "it asks to give away what must stay inside"),
     (_GIVES_AWAY_ABROAD, "it asks to give away what must stay inside"),
     (_WIPES, "it destroys without asking"),

@@ -218,6 +218,15 @@ def heard_stream(protocol: Protocol, events: Iterable[object]) -> Heard:
     return _chat_stream(listed) if protocol == "chat" else _response_stream(listed)
 
 
+def piece_of(event: object) -> str:
+    """Give the text that one event of a chat's stream adds."""
+    return _added(_dict(_first(_dict(event).get("choices")).get("delta")))
+
+
+def _added(delta: Body) -> str:
+    return text_of(delta.get("content")) or _refusal(delta)
+
+
 def _chat_stream(events: list[Body]) -> Heard:
     texts: list[str] = []
     calls: dict[int, Body] = {}
@@ -228,7 +237,7 @@ def _chat_stream(events: list[Body]) -> Heard:
         usage = event.get("usage") or usage
         choice = _first(event.get("choices"))
         delta = _dict(choice.get("delta"))
-        texts.append(text_of(delta.get("content")) or _refusal(delta))
+        texts.append(_added(delta))
         refused = refused or bool(_refusal(delta))
         _add_calls(calls, delta.get("tool_calls"))
         if choice.get("finish_reason"):

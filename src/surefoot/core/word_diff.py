@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from surefoot.core.diff import visible
+from surefoot.core.plain import visible
 
 PieceKind = Literal["same", "added", "removed"]
 _WORD = re.compile(r"\S+\s*|\s+")
@@ -46,5 +46,5 @@ def word_pieces(before: str, after: str) -> tuple[Piece, ...]:
 
 
 def _piece(kind: PieceKind, words: list[str]) -> Piece:
-    text = "\n".join(visible(line) for line in "".join(words).split("\n"))
+    text = "\n".join(visible(line, keep="\t") for line in "".join(words).split("\n"))
     return Piece(kind=kind, text=text, words=sum(len(one.split()) for one in words))

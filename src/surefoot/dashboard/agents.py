@@ -10,6 +10,7 @@ from surefoot.core.agent import Agent
 from surefoot.core.dossier import Rate
 from surefoot.core.rollout.standing import Rollout
 from surefoot.dashboard.asking import Asking
+from surefoot.dashboard.lately import Lately, lately
 from surefoot.dashboard.links import Copies, copies
 from surefoot.dashboard.pages import Page
 from surefoot.dashboard.recent import Recent, Week
@@ -20,6 +21,7 @@ from surefoot.ports import Tx
 
 Tone = Literal["ok", "canary", "asks", "frozen", "stop", "idle", "wait"]
 _RECENT = Recent()
+FIRST_S = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,15 +47,21 @@ class Standing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentCard:
-    """One agent at a glance; `success` counts the labels of the newest requests of each of seven days."""
+    """One agent at a glance; `success` counts the labels of the newest requests of each of seven days.
+
+    `today` counts the requests of the last 24 hours, as far as they are counted (600 at most).
+    """
 
     name: str
     live: str
     status: Status
     success: Rate
     requests: int
+    trend: int
     until: datetime | None
     is_now: bool
+    today: int
+    today_usd: float
     cost_usd: float | None
     levers: int
     failures: int
@@ -65,10 +73,11 @@ class AgentCard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agents:
-    """The first page; `show` is the id of the thing whose details are open."""
+    """The first page: the agents, what waits for a person, and what happened lately."""
 
     agents: tuple[AgentCard, ...]
     needs: tuple[Need, ...]
+    lately: Lately
     begin: Copies
 
 
@@ -83,8 +92,13 @@ async def screen(asking: Asking) -> Page:
         key=lambda one: (one.status.tone != "asks", one.name),
     )
     begin = copies(("init", "my-agent", "--labels", "billing,refund,other"), "GET", "/api/v1/agents")
-    model = Agents(agents=tuple(cards), needs=tuple(needs), begin=begin)
-    return Page(template="agents.html", model=model, title="Agents", place="agents", live=("audit", "rollouts"))
+    names = {one.agent.name for one in standings}
+    held = bool(asking.visitor.token.agents)
+    past = await asking.ports.store.read(lambda tx: lately(tx, names, asking.now, held=held))
+    first = any(not one.requests for one in cards)  # a first request is no event, so the page has to look by itself
+    live = ("audit", "rollouts", *((f"every:{FIRST_S}",) if first else ()))
+    model = Agents(agents=tuple(cards), needs=tuple(needs), lately=past, begin=begin)
+    return Page(template="agents.html", model=model, title="Agents", place="agents", live=live)
 
 
 async def close_incident(asking: Asking, fields: dict[str, str]) -> str:
@@ -120,11 +134,11 @@ def _standings(tx: Tx, asking: Asking) -> list[Standing]:
 
 def standing(tx: Tx, agent: Agent) -> Standing:
     """Read what stands in an agent's row."""
-    levers = [one for one in tx.levers.all(agent.name) if one.state in ("open", "doing")]
+    levers, failures = tx.trends.open_levers(agent.name)
     lineage = tx.agents.lineage(agent.name)
     return Standing(
         agent=agent, rollout=tx.rollouts.active(agent.name), held=tx.rollouts.holdback(agent.name),
-        halted=halted(tx, agent), levers=len(levers), failures=sum(one.failures for one in levers),
+        halted=halted(tx, agent), levers=levers, failures=failures,
         changed=lineage[-1] if lineage else None,
     )  # fmt: skip
 
@@ -134,8 +148,10 @@ def _card(one: Standing, week: Week, waits: bool) -> AgentCard:
     status = status_of(one, waits=waits)
     if not week.requests and status.tone == "ok":
         status = Status(tone="wait", word="new" if week.until is None else "quiet")
-    whole = week.whole
+    whole, today = week.whole, week.days[-1] if week.days and week.is_now else None
     return AgentCard(
+        trend=week.trend, today=today.requests if today else 0,
+        today_usd=today.cost_usd * today.requests if today else 0.0,
         name=name, live=f"v{one.agent.live}", status=status, success=whole, requests=week.requests, until=week.until,
         is_now=week.is_now, cost_usd=week.cost_usd, levers=one.levers, failures=one.failures,
         changed_at=one.changed[1] if one.changed else None, rollout=rollout.id if rollout else "",

@@ -13,7 +13,22 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from surefoot.core.errors import Invalid, NotFound, SurefootError
-from surefoot.dashboard import agents, approvals, audit, failures, lessons, levers, rollout, versions
+from surefoot.dashboard import (
+    agents,
+    approvals,
+    audit,
+    compare,
+    evals,
+    failures,
+    health,
+    lessons,
+    levers,
+    rollout,
+    runs,
+    trace,
+    traces,
+    versions,
+)
 from surefoot.dashboard.asking import Screen, done, house_of, refused, shown
 from surefoot.dashboard.entering import enter, entrance, leave
 from surefoot.dashboard.house import House
@@ -28,8 +43,11 @@ SCREENS: tuple[tuple[str, Screen], ...] = (
     ("/agents/{agent}/rollouts", rollout.list_screen), ("/rollouts/{rollout}", rollout.screen),
     ("/agents/{agent}/failures", failures.screen), ("/agents/{agent}/levers", levers.screen),
     ("/agents/{agent}/lessons", lessons.screen),
+    ("/agents/{agent}/traces", traces.screen), ("/agents/{agent}/traces/fresh", traces.fresh),
+    ("/traces/{trace:path}", trace.screen), ("/sessions/{session:path}", traces.session),
+    ("/agents/{agent}/evals", evals.screen), ("/evals/{eval}", compare.screen), ("/runs", runs.screen),
     ("/approvals", approvals.screen), ("/approvals/{approval}", approvals.screen), ("/audit", audit.screen),
-    ("/audit/chain", audit.chain),
+    ("/audit/chain", audit.chain), ("/status", health.screen),
 )  # fmt: skip
 _BEHIND = ("/api/", "/v1/", "/healthz")
 
@@ -70,6 +88,11 @@ def _routes() -> list[BaseRoute]:
         Route("/approvals/{approval}/decision", done(approvals.decide), methods=["POST"]),
         Route("/rollouts/{rollout}/{deed}", done(rollout.steer), methods=["POST"]),
         Route("/incidents/{incident}/close", done(agents.close_incident), methods=["POST"]),
+        Route("/agents/{agent}/failures/lever", done(failures.make_lever), methods=["POST"]),
+        Route("/agents/{agent}/failures/case", done(failures.add_case), methods=["POST"]),
+        Route("/evals/{eval}/say", done(compare.speak), methods=["POST"]),
+        Route("/evals/{eval}/cancel", done(compare.call_off), methods=["POST"]),
+        Route("/audit/walk", done(audit.walk), methods=["POST"]),
         Route("/login", entrance, methods=["GET"]),
         Route("/login", enter, methods=["POST"]),
         Route("/logout", leave, methods=["POST"]),

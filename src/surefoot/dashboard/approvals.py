@@ -20,13 +20,14 @@ from surefoot.dashboard.asking import Asking
 from surefoot.dashboard.blocks import Difference, difference
 from surefoot.dashboard.links import Copies, copies
 from surefoot.dashboard.pages import Page, status_of
+from surefoot.dashboard.words import sentence
 from surefoot.engine.approve import approve
 from surefoot.engine.inspect import Request, request
 from surefoot.engine.issue import log_in, people
 from surefoot.engine.operate import take_effect
 from surefoot.ports import Tx
 
-ROWS = 50
+ROWS, MOST_WAITING = 50, 200
 TONES = {"pending": "asks", "approved": "ok", "rejected": "bad", "changes_requested": "back", "expired": "idle"}
 LEVELS = {1: "preference", 2: "prompt", 3: "tool", 4: "core"}
 
@@ -91,14 +92,12 @@ async def screen(asking: Asking) -> Page:
 
 async def _shown(asking: Asking, chosen: str, *, told: str = "", status: int = 200, said: str = "") -> Page:
     after = asking.number("after") or 0
-    rows = await asking.ports.store.read(lambda tx: _rows(tx, asking))
-    waiting = tuple(one for one in rows if one.state == "pending")
-    decided = [one for one in rows if one.state != "pending"]
+    waiting, decided = await asking.ports.store.read(lambda tx: _rows(tx, asking, after))
     chosen = chosen or (waiting[0].id if waiting else "")
     reading = await _reading(asking, chosen) if chosen else None
     model = Approvals(
-        waiting=waiting, decided=tuple(decided[after : after + ROWS]), reading=reading, open_id=chosen, said=said,
-        older=after + ROWS if len(decided) > after + ROWS else None,
+        waiting=waiting, decided=decided[:ROWS], reading=reading, open_id=chosen, said=said,
+        older=after + ROWS if len(decided) > ROWS else None,
     )  # fmt: skip
     agent = reading.approval.agent if reading else ""
     title = f"Promote {agent} v{reading.approval.version}?" if reading else "Approvals"
@@ -124,31 +123,27 @@ async def decide(asking: Asking, fields: dict[str, str]) -> str | Page:
             evidence=fields["evidence_hash"], feedback=said, door="dashboard", login=proof,
         )  # fmt: skip
     except (Conflict, Invalid, Forbidden) as error:
-        return await _shown(asking, chosen, told=f"{_sentence(error.message)} {_sentence(error.hint)}",
+        return await _shown(asking, chosen, told=f"{sentence(error.message)} {sentence(error.hint)}",
                             status=status_of(error), said=said)  # fmt: skip
     await take_effect(asking.ports, after)
     return f"/approvals/{chosen}?done={'signed' if after.state == 'pending' else after.state}"
 
 
-def _sentence(text: str) -> str:
-    text = text.strip()
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?', '!')) or not text else '.'}"
+def _rows(tx: Tx, asking: Asking, after: int) -> tuple[tuple[ApprovalRow, ...], tuple[ApprovalRow, ...]]:
+    """What waits, oldest first, and what was decided, newest first, behind the first `after` of these."""
+    seen = asking.visitor.token.agents
+    waiting = tx.approvals.listed(limit=MOST_WAITING, agents=seen, waiting=asking.now)
+    decided = tx.trends.decided(asking.now, agents=seen, skip=after, limit=ROWS + 1)
+    return tuple(_row(one, asking.now) for one in waiting), tuple(_row(one, asking.now) for one in decided)
 
 
-def _rows(tx: Tx, asking: Asking) -> list[ApprovalRow]:
-    found = [one for one in tx.approvals.all() if asking.visitor.sees(one.agent)]
-    states = {one.id: state_at(one, asking.now) for one in found}
-    ordered = sorted(found, key=lambda one: one.requested_at)
-    waiting = [one for one in ordered if states[one.id] == "pending"]
-    over = [one for one in reversed(ordered) if states[one.id] != "pending"]
-    return [
-        ApprovalRow(
-            id=one.id, agent=one.agent, version=one.version, state=states[one.id], tone=TONES[states[one.id]],
-            requested_at=one.requested_at, expires_at=one.expires_at, signed=one.signed, needed=one.people_needed,
-            decided_by=one.decided_by,
-        )
-        for one in (*waiting, *over)
-    ]  # fmt: skip
+def _row(one: Approval, now: datetime) -> ApprovalRow:
+    state = state_at(one, now)
+    return ApprovalRow(
+        id=one.id, agent=one.agent, version=one.version, state=state, tone=TONES[state],
+        requested_at=one.requested_at, expires_at=one.expires_at, signed=one.signed, needed=one.people_needed,
+        decided_by=one.decided_by,
+    )  # fmt: skip
 
 
 async def _reading(asking: Asking, chosen: str) -> Reading:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from surefoot.core.audit import Entry, Verification, verify
+from surefoot.core.audit import Checked, Entry, Verification
 from surefoot.core.errors import Forbidden
 from surefoot.core.event import event_of
+from surefoot.core.signature import Unauthenticated
 from surefoot.dashboard.asking import Asking
 from surefoot.dashboard.links import Copies, copies
 from surefoot.dashboard.pages import Page
+from surefoot.engine.verify import chain as chain_of
 from surefoot.ports import Tx
 from surefoot.ports.trends import AuditFilter
 
 ROWS = 100
 NAMED = 1000
+WAIT_S = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +50,16 @@ class Audit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
-    """What a walk along the whole chain found."""
+    """How the chain stands: what was found, what was not walked `left`, and who `kept` walked all of it last.
+
+    `going` says that somebody has asked for a walk along all of it that has not ended.
+    """
 
     found: Verification
+    left: int
+    kept: Checked
+    going: bool
+    may_walk: bool
     copies: Copies
 
 
@@ -68,12 +78,32 @@ async def screen(asking: Asking) -> Page:
 
 
 async def chain(asking: Asking) -> Page:
-    """Walk the whole chain now; Forbidden for a visitor held to some agents, since it is of all."""
+    """Say how the chain stands; Forbidden for a visitor held to some agents, since it is of all."""
+    _must_see_all(asking)
+    stands = await chain_of(asking.ports)
+    found = stands.found
+    ways = copies(("audit", "verify", "--head", f"{found.entries}:{found.head}"), "GET", "/api/v1/audit/verify")
+    model = Chain(
+        found=found, left=stands.left, kept=stands.kept, going=asking.house.walking.going, copies=ways,
+        may_walk=bool(asking.visitor.cookie),
+    )  # fmt: skip
+    return Page(template="chain.html", model=model, title="Audit chain", place="audit")
+
+
+async def walk(asking: Asking, _: dict[str, str]) -> str:
+    """Walk along all of the chain; one that takes long goes on, and the page says so."""
+    _must_see_all(asking)
+    if not asking.visitor.known:
+        raise Unauthenticated("this takes a token", hint="log in with the token that surefoot token create made")
+    ended = await asking.house.walking.asked(by=asking.visitor.name, wait_s=WAIT_S)
+    if ended is None:
+        return "/audit?done=walking"
+    return "/audit?done=walked" if ended.intact else "/audit"  # whose chain says what is wrong
+
+
+def _must_see_all(asking: Asking) -> None:
     if asking.visitor.token.agents:
         raise Forbidden("this token is held to some agents, and the record is of all", hint="use one that is not")
-    found = await asking.ports.store.read(lambda tx: verify(tx.audit.all()))
-    ways = copies(("audit", "verify", "--head", f"{found.entries}:{found.head}"), "GET", "/api/v1/audit/verify")
-    return Page(template="chain.html", model=Chain(found=found, copies=ways), title="Audit chain", place="audit")
 
 
 def _audit(tx: Tx, asking: Asking, wanted: AuditFilter, before: int | None, entry: int | None) -> Audit:
@@ -103,11 +133,17 @@ def _names(tx: Tx, asking: Asking, wanted: AuditFilter) -> tuple[list[str], list
 
 def _line(entry: Entry, agents: list[str]) -> Line:
     told = event_of(entry, agents)
-    said = entry.payload.get("sentence") or entry.payload.get("reason") or entry.payload.get("feedback") or ""
-    return Line(entry=entry, agent=told.agent, sentence=str(said), tone=_tone(entry.action))
+    return Line(entry=entry, agent=told.agent, sentence=said_of(entry), tone=tone_of(entry.action))
 
 
-def _tone(action: str) -> str:
+def said_of(entry: Entry) -> str:
+    """Give what an entry says in words, empty where it has none."""
+    names = ("sentence", "rationale", "reason", "feedback")
+    return next((str(one) for name in names if (one := entry.payload.get(name))), "")
+
+
+def tone_of(action: str) -> str:
+    """Say by a tone how an action is meant."""
     if action.startswith(("rolled-", "rollout-roll_back", "wish-")):
         return "back"
     if "reject" in action or "incident-opened" in action or action in ("gate-fail", "stopped", "stopped-all"):

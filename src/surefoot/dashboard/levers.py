@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
 from surefoot.core.backlog import Lever, LeverState
+from surefoot.core.errors import NotFound
 from surefoot.dashboard.asking import Asking
 from surefoot.dashboard.links import Copies, copies
 from surefoot.dashboard.pages import Page
@@ -15,7 +18,7 @@ from surefoot.ports import Filed, Tx
 TONES: dict[LeverState, str] = {
     "open": "wait", "doing": "canary", "drafted": "canary", "shipped": "ok", "failed": "bad", "closed": "idle",
 }  # fmt: skip
-MOST_ROWS, MOST_TRIED = 200, 20
+MOST_ROWS, MOST_TRIED = 100, 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +41,7 @@ class Tried:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Levers:
-    """The backlog by worth, and the lever whose story is open."""
+    """The backlog by worth, and the lever whose story is open; `hold` says why there is none yet."""
 
     agent: str
     rows: tuple[LeverRow, ...]
@@ -54,26 +57,34 @@ class Levers:
 async def screen(asking: Asking) -> Page:
     """Show an agent's levers, the most worthwhile first; `lever` opens one, `state` keeps those of one state."""
     agent = await asking.agent()
-    hold = (await failing(asking.ports, agent.name, limit=1)).hold
+    some = await asking.ports.store.read(lambda tx: tx.trends.lever_states(agent.name))
+    hold = "" if some else (await failing(asking.ports, agent.name, limit=1)).hold
     model = await asking.ports.store.read(
-        lambda tx: _levers(tx, agent.name, asking.query("lever"), asking.query("state"), hold)
+        lambda tx: _levers(tx, agent.name, asking.query("lever"), asking.query("state"), some, hold)
     )
     return Page(template="levers.html", model=model, title=f"Levers of {agent.name}", place="agents",
                 agent=agent.name, tab="levers", live=("audit",))  # fmt: skip
 
 
-def _levers(tx: Tx, agent: str, lever: str, state: str, hold: str) -> Levers:
-    found = sorted(tx.levers.all(agent), key=lambda one: (one.state not in ("open", "doing"), -one.worth, one.id))
+def _asked_for(tx: Tx, agent: str, lever: str) -> LeverRow | None:
+    """The lever that is asked for by name and not in the list; there may be none."""
+    if not lever:
+        return None
+    with suppress(NotFound):
+        one = tx.levers.get(agent, lever)
+        return LeverRow(lever=one, tone=TONES[one.state], rank=0, share=0.0)
+    return None
+
+
+def _levers(tx: Tx, agent: str, lever: str, state: str, counts: Mapping[str, int], hold: str) -> Levers:
+    found = tx.trends.levers(agent, state=state, limit=MOST_ROWS)
     best = max((one.worth for one in found), default=0.0) or 1.0
     rows = [LeverRow(lever=one, tone=TONES[one.state], rank=rank, share=one.worth / best)
             for rank, one in enumerate(found, 1)]  # fmt: skip
-    counts: dict[str, int] = {}
-    for one in found:
-        counts[one.state] = counts.get(one.state, 0) + 1
-    shown = next((one for one in rows if one.lever.id == lever), None)
+    shown = next((one for one in rows if one.lever.id == lever), None) or _asked_for(tx, agent, lever)
     filed = [one for one in reversed(tx.proposals.all(agent)) if shown and one.lever == shown.lever.id][:MOST_TRIED]
     return Levers(
-        agent=agent, rows=tuple(one for one in rows if not state or one.lever.state == state)[:MOST_ROWS], state=state,
+        agent=agent, rows=tuple(rows), state=state,
         states=tuple(sorted(counts.items())), hold=hold, shown=shown,
         log=tuple(reversed(tx.levers.log(agent, shown.lever.id))) if shown else (),
         tried=tuple(Tried(filed=one, sentence=str(one.evidence.get("sentence") or "")) for one in filed),

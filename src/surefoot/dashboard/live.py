@@ -50,5 +50,6 @@ async def _told(house: House, visitor: Visitor) -> AsyncGenerator[bytes]:
 
 def _message(beat: Beat, visitor: Visitor) -> bytes:
     seen = {one: revision for one, (agent, revision) in beat.rollouts.items() if visitor.sees(agent)}
-    document = {"audit": beat.audit, "outcomes": beat.outcomes, "rollouts": seen}
+    work = {agent: sum_ for agent, sum_ in beat.work.items() if visitor.sees(agent)}
+    document = {"audit": beat.audit, "outcomes": beat.outcomes, "rollouts": seen, "work": work}
     return b"id: %d\nevent: beat\ndata: %s\n\n" % (beat.audit, orjson.dumps(document))

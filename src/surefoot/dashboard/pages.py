@@ -23,6 +23,7 @@ from surefoot.core.errors import Conflict, Forbidden, Invalid, NotFound, Surefoo
 from surefoot.core.rate import TooMany
 from surefoot.core.signature import Unauthenticated
 from surefoot.dashboard import charts, words
+from surefoot.dashboard.markdown import rendered
 from surefoot.dashboard.statics import address, edition
 from surefoot.dashboard.visitor import Visitor
 from surefoot.engine.attend import Need
@@ -98,8 +99,8 @@ def environment() -> Environment:
     )  # fmt: skip
     made.filters.update({  # pyright: ignore[reportUnknownMemberType]  Jinja's own types say no more
         "percent": words.percent, "plain": words.plain, "money": words.money, "exact": words.exact,
-        "spoken": words.spoken, "brief": words.brief, "initials": words.initials,
-        "ago": words.relative,
+        "points": words.points, "spoken": words.spoken, "brief": words.brief, "initials": words.initials,
+        "ago": words.relative, "markdown": rendered, "seconds": words.seconds,
     })  # fmt: skip
     made.globals.update(static=address, charts=charts, mark=charts.mark)  # pyright: ignore[reportUnknownMemberType]
     return made

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,7 +18,7 @@ from surefoot.core.dossier import Rate, rate_of
 from surefoot.ports import Ports, Tx
 from surefoot.ports.trends import Stretch
 
-DAYS, MOST, KEPT_S, MOST_KEPT = 7, 600, 60.0, 500
+DAYS, MOST, KEPT_S, MOST_KEPT, FEW = 7, 600, 60.0, 500, 20
 _DAY = timedelta(days=1)
 
 
@@ -32,6 +33,16 @@ class Week:
     requests: int
     cost_usd: float | None
     is_now: bool
+
+    @property
+    def trend(self) -> int:
+        """1 where the newer half of the days went better than the older, -1 worse, 0 where chance alone could do it."""
+        older, newer = (_together(half) for half in (self.days[: DAYS // 2], self.days[DAYS // 2 :]))
+        if older.rate is None or newer.rate is None:
+            return 0
+        spread = sum(one.rate * (1 - one.rate) / one.labels for one in (older, newer) if one.rate is not None)
+        gap = newer.rate - older.rate
+        return 0 if gap * gap <= 4 * spread or min(older.labels, newer.labels) < FEW else 1 if gap > 0 else -1
 
 
 class Recent:
@@ -71,7 +82,11 @@ def week(tx: Tx, agent: str, now: datetime) -> Week:
     return Week(
         until=until if last else None, days=days,
         rates=tuple(rate_of(one.successes, one.successes + one.failures) for one in days),
-        whole=rate_of(sum(one.successes for one in days), sum(one.successes + one.failures for one in days)),
+        whole=_together(days),
         requests=requests, is_now=is_now,
         cost_usd=sum(one.cost_usd * one.requests for one in labelled) / requests if requests else None,
     )  # fmt: skip
+
+
+def _together(days: Sequence[Stretch]) -> Rate:
+    return rate_of(sum(one.successes for one in days), sum(one.successes + one.failures for one in days))

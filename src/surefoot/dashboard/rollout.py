@@ -32,6 +32,39 @@ TONES = {
     "draft": "wait", "shadow": "canary", "canary": "canary", "awaiting_approval": "asks", "promoted": "ok",
     "closed": "ok", "rolled_back": "back", "inconclusive": "idle", "aborted": "idle", "frozen": "frozen",
 }  # fmt: skip
+WHY = {
+    "started": "it has its first share",
+    "ramp": "no harm; its share went up",
+    "at_ceiling": "at its ceiling, collecting labels",
+    "fresh_labels": "waits for labels at this share",
+    "no_labels": "waits for its first labels",
+    "awaiting_decision": "won; a person decides",
+    "win": "won its canary",
+    "quiet_canary": "no harm seen",
+    "approved": "a person said yes",
+    "approval_rejected": "a person said no",
+    "changes_requested": "sent back with a note",
+    "approval_stale": "the evidence moved; asked again",
+    "approval_expired": "nobody answered in time",
+    "hard_guard": "failed more often",
+    "soft_guard": "looked worse; back to its floor",
+    "alarm": "an alarm stopped it",
+    "watched_guard": "one slice looks worse",
+    "zero_tolerance": "did what must never happen",
+    "share_requested": "a person took its share",
+    "override": "a person forced it",
+    "abort_requested": "a person ended it",
+    "rollback_requested": "a person took it back",
+    "kill_switch": "stopped for everything",
+    "horizon": "its time is up",
+    "sample_ratio": "the split was broken",
+    "superseded": "another version took over",
+    "stale_base": "its base was replaced",
+    "holdback_watch": "watched after promotion",
+    "holdback_alarm": "got worse after promotion",
+    "holdback_quiet": "stayed good after promotion",
+    "frozen": "waits until a person has looked",
+}  # why a rollout is where it is, for lists; its own page has the whole sentence
 DEEDS = ("promote", "hold", "thaw", "abort", "accept")
 
 
@@ -109,6 +142,7 @@ class RolloutRow:
     rollout: Rollout
     tone: str
     share_percent: float
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +160,8 @@ async def list_screen(asking: Asking) -> Page:
     """Show the rollouts of an agent."""
     agent, after = await asking.agent(), asking.number("after") or 0
     found = (await asking.ports.store.read(lambda tx: tx.rollouts.all(agent.name)))[::-1]
-    rows = tuple(RolloutRow(rollout=one, tone=TONES[one.state], share_percent=_share(one))
+    rows = tuple(RolloutRow(rollout=one, tone=TONES[one.state], share_percent=_share(one),
+                            why=WHY.get(one.reason, one.reason.replace("_", " ")))
                  for one in found[after : after + 50])  # fmt: skip
     model = Rollouts(
         agent=agent.name, rows=rows, older=after + 50 if len(found) > after + 50 else None, newest=not after,

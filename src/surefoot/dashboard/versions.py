@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -18,7 +19,7 @@ from surefoot.dashboard.pages import Page
 from surefoot.engine.weigh import shares
 from surefoot.ports import Tx
 
-ROWS = 40
+ROWS, LANES = 40, 5
 TONES: dict[VersionState, str] = {
     "live": "ok", "retired": "idle", "canary": "canary", "candidate": "wait", "rejected": "bad", "rolled_back": "back",
     "inconclusive": "idle",
@@ -54,15 +55,23 @@ class Versions:
     newest: bool
     base: int | None
     head: int | None
+    picked: VersionRow | None
+    rates: tuple[tuple[int, Rate], ...]
+    most: float
     difference: Difference | None
     copies: Copies | None
     graph: Markup
 
 
 async def screen(asking: Asking) -> Page:
-    """Show a page of the lineage; `base` and `head` name the two that are compared, else the newest and its parent."""
+    """Show a page of the lineage; `base` and `head` name the two that are compared, else the newest and its parent.
+
+    `at` goes to one version, wherever it stands.
+    """
     agent = await asking.agent()
     before, base, head = asking.number("before"), asking.number("base"), asking.number("head")
+    if (at := asking.number("at")) is not None:
+        before, base, head = at + 1, None, at
     model = await asking.ports.store.read(lambda tx: _versions(tx, agent, before, base, head))
     return Page(
         template="versions.html", model=model, title=f"Versions of {agent.name}", place="agents", agent=agent.name,
@@ -73,13 +82,17 @@ async def screen(asking: Asking) -> Page:
 def _versions(tx: Tx, agent: Agent, before: int | None, base: int | None, head: int | None) -> Versions:
     found = tx.trends.versions(agent.name, before=before, limit=ROWS + 1)
     given, lineage_of = shares(tx, agent.name), {number for number, *_ in tx.agents.lineage(agent.name)}
-    rows = _with_lanes([_row(tx, one, given) for one in found[:ROWS]], lineage_of)
+    rows = with_lanes([_row(tx, one, given) for one in found[:ROWS]], lineage_of)
+    buses = buses_of(rows)
     base, head = _pair(tx, agent, base, head)
     compared = base is not None and head is not None and base != head
+    rates = tuple((one, _failing(tx, agent.name, one)) for one in (head, base) if compared and one is not None)
     return Versions(
         agent=agent.name, live=agent.live, rows=tuple(rows), total=tx.trends.version_count(agent.name),
-        older=rows[-1].number if len(found) > ROWS else None, newest=before is None, base=base, head=head,
-        difference=_difference(tx, agent.name, base, head) if compared else None, graph=_graph(rows),
+        older=rows[-1].number if len(found) > ROWS else None, newest=before is None, base=base, head=head, rates=rates,
+        picked=_row(tx, tx.versions.get(agent.name, head), given) if compared and head is not None else None,
+        most=max([0.05, *(rate.high for _, rate in rates if rate.labels)]),
+        difference=_difference(tx, agent.name, base, head) if compared else None, graph=_graph(rows, buses),
         copies=copies(
             ("diff", agent.name, f"v{base}", f"v{head}"), "GET",
             f"/api/v1/agents/{agent.name}/diff?before=v{base}&after=v{head}",
@@ -107,33 +120,55 @@ def _pair(tx: Tx, agent: Agent, base: int | None, head: int | None) -> tuple[int
 
 
 def _row(tx: Tx, one: Version, given: dict[int, float]) -> VersionRow:
-    seen = tx.outcomes.labelled(one.agent, version=one.number)
     return VersionRow(
         number=one.number, label=one.label, state=one.state, tone=TONES[one.state], author=one.author,
         rationale=one.rationale, created_at=one.created_at, parent=one.parent,
-        share_percent=given.get(one.number, 0.0), failing=rate_of(seen.failure, seen.failure + seen.success), lane=0,
+        share_percent=given.get(one.number, 0.0), failing=_failing(tx, one.agent, one.number), lane=0,
     )  # fmt: skip
 
 
-def _with_lanes(rows: list[VersionRow], lived: set[int]) -> list[VersionRow]:
-    """Give each version its lane: those that ever served stand in the first, the others beside it, as few as fit."""
-    busy: dict[int, int] = {}
-    found: list[VersionRow] = []
-    for one in reversed(rows):  # oldest first: a lane is free again above a version that nothing came from
-        if one.number in lived:
-            found.append(one)
-            continue
-        lane = next(lane for lane in range(1, len(rows) + 2) if busy.get(lane, 0) < (one.parent or 0) or lane == 4)
-        busy[lane] = one.number
-        found.append(replace(one, lane=min(lane, 4)))
-    return found[::-1]
+def _failing(tx: Tx, agent: str, number: int) -> Rate:
+    seen = tx.outcomes.labelled(agent, version=number)
+    return rate_of(seen.failure, seen.failure + seen.success)
 
 
-def _graph(rows: list[VersionRow]) -> Markup:
+def with_lanes(rows: list[VersionRow], lived: set[int]) -> list[VersionRow]:
+    """Give each version its lane: the first and all that ever served stand in the trunk, the others beside it."""
+    trunk = [replace(one, lane=int(one.parent is not None and one.number not in lived)) for one in rows]
+    buses = buses_of(trunk)
+    return [replace(one, lane=buses[one.number] if one.lane else 0) for one in trunk]
+
+
+def buses_of(rows: list[VersionRow]) -> dict[int, int]:
+    """Give the lane in which each version's line goes down to its parent; children of one parent share theirs.
+
+    A line of the trunk that would pass another version of the trunk goes beside it as well.
+    """
+    at = {one.number: index for index, one in enumerate(rows)}
+    trunk = [one.number for one in rows if not one.lane]
+    below = dict(itertools.pairwise(trunk))
+    groups: dict[int, list[VersionRow]] = {}
+    for one in rows:
+        if one.parent is not None and (one.lane or below.get(one.number, one.parent) != one.parent):
+            groups.setdefault(one.parent, []).append(one)
+    busy: list[list[tuple[int, int]]] = [[] for _ in range(LANES)]
+    found = {one.number: 0 for one in rows}
+    for parent, children in groups.items():
+        span = (at[children[0].number], at.get(parent, len(rows)))
+        free = (
+            lane for lane, spans in enumerate(busy, 1) if all(span[1] <= top or end <= span[0] for top, end in spans)
+        )
+        lane = next(free, LANES)
+        busy[lane - 1].append(span)
+        found |= {one.number: lane for one in children}
+    return found
+
+
+def _graph(rows: list[VersionRow], buses: dict[int, int]) -> Markup:
     at = {one.number: index for index, one in enumerate(rows)}
     lanes = {one.number: one.lane for one in rows}
     return lineage([
-        Node(row=at[one.number], lane=one.lane, tone=one.tone, has_parent=one.parent is not None,
+        Node(row=at[one.number], lane=one.lane, bus=buses[one.number], tone=one.tone, has_parent=one.parent is not None,
              parent_row=at.get(one.parent) if one.parent is not None else None,
              parent_lane=lanes.get(one.parent, 0) if one.parent is not None else 0)
         for one in rows

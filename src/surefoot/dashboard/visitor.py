@@ -53,6 +53,10 @@ class Visitor:
             return False
         return self.known or deed == "look"
 
+    def reads(self, agent: str = "") -> bool:
+        """Whether texts of an agent may be shown: to whose role reads, and to anybody who sits at this machine."""
+        return not self.known or self.may("read", agent)
+
     def must(self, deed: Deed, agent: str = "") -> None:
         """Raise unless this visitor may do it."""
         if not self.known and deed != "look":

@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from datetime import UTC, datetime
+from math import isinf
 from typing import Any
 
 from markupsafe import Markup
 
 _STEERING = re.compile(r"[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
@@ -37,12 +39,30 @@ def percent(value: float | None, digits: int = 1) -> str:
 
 
 def plain(value: float | None) -> str:
-    """Give a number in the few digits that people read: 12 345, 3.14, 1.2e+09."""
+    """Give a number in the few digits that people read: 12 345, 3.14, 1.2 × 10⁹."""
     if value is None:
         return "–"
+    if isinf(value):
+        return "∞" if value > 0 else "\u2212∞"
     if float(value).is_integer() and abs(value) < 1e7:
         return f"{int(value):,}".replace(",", "\u202f")
-    return f"{value:.3g}" if abs(value) < 1e4 else f"{value:.2g}"
+    if abs(value) < 1e4 and (abs(value) >= 1e-4 or not value):
+        return f"{value:.3g}"
+    if abs(value) < 1e7 and abs(value) >= 1e4:
+        return plain(float(f"{value:.3g}"))
+    front, _, power = f"{value:.1e}".partition("e")
+    return f"{front}\u202f×\u202f10{str(int(power)).translate(_RAISED)}"
+
+
+def seconds(value: float | None) -> str:
+    """Give a length of time in the unit that fits: 3.2 µs, 41 ms, 1.24 s, 12.4 min."""
+    if not value:
+        return "–" if value is None else "0\u00a0s"
+    size, unit = next(
+        (size, unit) for size, unit in ((60.0, "min"), (1.0, "s"), (1e-3, "ms"), (0.0, "µs")) if value >= size
+    )
+    told = value / (size or 1e-6)
+    return f"{told:.3g}\u00a0{unit}" if told < 1000 else f"{told:.0f}\u00a0{unit}"
 
 
 def money(value: float | None) -> str:
@@ -51,7 +71,13 @@ def money(value: float | None) -> str:
         return "–"
     if value == 0:
         return "free"
-    return f"${value:.2f}" if value >= 0.1 else f"${value:.2g}"
+    return f"${value:,.2f}".replace(",", "\u202f") if value >= 0.1 else f"${value:.2g}"
+
+
+def points(value: float, digits: int = 0) -> str:
+    """Give a difference of shares in points with its sign: +7, −3, 0."""
+    told = f"{100 * value:+.{digits}f}"
+    return told.replace("-", "\u2212") if float(told) else f"{0:.{digits}f}"
 
 
 def exact(moment: datetime) -> str:
@@ -76,6 +102,12 @@ def relative(moment: datetime, now: datetime) -> str:
 def spoken(word: str) -> str:
     """Give a word of the code as people read it."""
     return word.replace("_", " ").replace("-", " ")
+
+
+def sentence(text: str) -> str:
+    """Give a message as a sentence of its own."""
+    text = text.strip()
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?', '!')) or not text else '.'}"
 
 
 def brief(digest: str, size: int = 10) -> str:

@@ -71,8 +71,7 @@ def _incidents(tx: Tx, agent: Agent) -> list[Need]:
     return [
         Need(kind="incident", agent=agent.name, id=one.id, title=f"Incident with v{one.version}",
              sentence=one.sentence, at=one.at)
-        for one in tx.incidents.all(agent.name)
-        if one.state == "open"
+        for one in tx.incidents.all(agent.name, state="open")
     ]  # fmt: skip
 
 

@@ -2,7 +2,8 @@
 
 A share for a candidate begins its rollout. The gate has nothing to say about a program unless it was asked before; then
 whoever holds the token takes the responsibility, and everything about the rollout says so. A version that was turned
-down or rolled back is not offered again by a weight: that takes a person and a word.
+down or rolled back is not offered again by a weight: that takes a person and a word. It is decided and done in one
+transaction, so of two who set a share at once the second decides on what the first one left.
 """
 
 from __future__ import annotations
@@ -15,10 +16,9 @@ from surefoot.core.build import Build
 from surefoot.core.errors import Conflict, NotFound
 from surefoot.core.process import Process, counted, serves
 from surefoot.core.rollout.share import share_wished
-from surefoot.engine.operate import start_rollout
 from surefoot.engine.terms import terms_now
 from surefoot.engine.verdict import must_be_judged
-from surefoot.engine.weigh import Weighed, shares, weigh
+from surefoot.engine.weigh import NotGiven, Weighed, shares, weighed
 from surefoot.ports import Ports, Tx
 
 
@@ -83,12 +83,20 @@ def _lifecycle(found: Sequence[Process], now: datetime) -> str:
 
 async def connected(ports: Ports, agent: str, version: str, percent: float, *, by: str) -> tuple[Weighed, str]:
     """Give a build a share; with it, the version string of the other one. Errors are those of `weigh`."""
-    number, forced = await ports.store.read(lambda tx: _wanted(tx, ports, agent, version, percent))
-    if forced:
-        await start_rollout(ports, agent, number, by=by, forced_by=by)
-    done = await weigh(ports, agent, number, percent, by=by, reason="set by the connector")
-    other = await ports.store.read(lambda tx: tx.builds.numbered(agent, done.other or tx.agents.get(agent).live))
-    return done, "" if other is None or other.number == number else other.version
+
+    def work(tx: Tx) -> tuple[Weighed, str] | NotGiven:
+        number, forced = _wanted(tx, ports, agent, version, percent)
+        done = weighed(tx, ports, agent, number, percent, by=by, reason="set by the connector",
+                       forced_by=by if forced else "")  # fmt: skip
+        if isinstance(done, NotGiven):
+            return done
+        other = tx.builds.numbered(agent, done.other or tx.agents.get(agent).live)
+        return done, "" if other is None or other.number == number else other.version
+
+    found = await ports.store.write(work)
+    if isinstance(found, NotGiven):
+        raise found
+    return found
 
 
 def _wanted(tx: Tx, ports: Ports, agent: str, version: str, percent: float) -> tuple[int, bool]:

@@ -17,23 +17,26 @@ from datetime import datetime, timedelta
 
 from surefoot.core.errors import Conflict, SurefootError
 from surefoot.core.execution import (
+    WAIT_LEASE,
     Execution,
     ExecutionState,
     ended,
     forsaken,
     overdue,
-    reported,
     sent,
     taken_over,
 )
 from surefoot.core.process import fallen
 from surefoot.engine.execute import Handling, Request, elsewhere, opened
+from surefoot.engine.fit import misfit_of
+from surefoot.engine.heed import Report, heeded
 from surefoot.engine.oversee import execution
 from surefoot.engine.pause import expire
 from surefoot.engine.pulse import pulse
 from surefoot.engine.settle import settle, veiled
+from surefoot.engine.wait import wake
 from surefoot.ports import Ports, Tx
-from surefoot.ports.node import Broken, Node, NotSent, Said
+from surefoot.ports.node import Broken, Node, NotSent, Said, Schemas
 from surefoot.ports.recorder import Full
 
 _log = logging.getLogger("surefoot.executions")
@@ -56,6 +59,7 @@ class Terms:
     most_open: int = 4_000
     most_open_of_agent: int = 2_000
     drain_s: float = 5.0
+    wait_lease: timedelta = WAIT_LEASE
 
 
 @dataclass(slots=True)
@@ -70,9 +74,12 @@ class _Flight:
 class Dispatching:
     """What one server does with executions; `running` keeps it going."""
 
-    def __init__(self, ports: Ports, node: Node, terms: Terms | None = None) -> None:
+    def __init__(
+        self, ports: Ports, node: Node, terms: Terms | None = None, schemas: Schemas | None = None
+    ) -> None:  # fmt: skip
         self.ports = ports
         self.node = node
+        self.schemas = schemas
         self.terms = terms or Terms()
         self.owner = ports.new_id()
         self._flights: dict[str, _Flight] = {}
@@ -124,21 +131,11 @@ class Dispatching:
         self._later(one, asked)
         return one
 
-    async def report(self, name: str, state: str, *, result: object = None, error: str = "") -> Execution:
+    async def report(self, said: Report) -> Execution:
         """Hear from a process how an execution goes; saying the same end twice changes nothing."""
-        now, kept = self.ports.clock(), veiled(self.ports, result)
-
-        def work(tx: Tx) -> Execution:
-            before = tx.executions.get(name)
-            if before.over and (before.state, before.result) == (state, kept):
-                return before
-            after = reported(before, state, now, result=kept, error=self.ports.redact(error[:2000]))
-            after = replace(after, redacted=kept != result)
-            return settle(tx, self.ports, after) if after.over else tx.executions.swap(after)
-
-        done = await self.ports.store.write(work)
-        if (flight := self._flights.get(name)) is not None and done.over:
-            flight.result = result
+        done = await heeded(self.ports, said, lease=self.terms.wait_lease, schemas=self.schemas)
+        if (flight := self._flights.get(said.execution)) is not None and done.over:
+            flight.result = said.result
             flight.over.set()
         return done
 
@@ -160,7 +157,7 @@ class Dispatching:
             deadline=min(deadline or self.terms.deadline, self.terms.longest), owner=self.owner, held=HOLD,
             asynchronous=asynchronous, most_waiting=self.terms.most_waiting, most_open=self.terms.most_open,
             most_open_of_agent=self.terms.most_open_of_agent,
-        ))  # fmt: skip
+        ), self.schemas)  # fmt: skip
 
     def _later(self, one: Execution, asked: Request) -> None:
         flight = self._flights[one.id] = _Flight()
@@ -223,7 +220,8 @@ class Dispatching:
         if said.status == 202:
             return await self._taken(one)
         if 200 <= said.status < 300:
-            return await self._over(one, "succeeded", result=said.body)
+            misfit = await misfit_of(self.ports, self.schemas, one, said.body)
+            return await self._over(one, "failed" if misfit else "succeeded", result=said.body, error=misfit)
         told = f"the process answered {said.status}"
         return await self._over(one, "failed", error=f"{told}: {said.body}"[:2000] if said.body else told)
 
@@ -302,7 +300,7 @@ class Dispatching:
         await pulse(self.ports, self.node)
 
     async def look_after(self) -> None:
-        """Renew our holds, wake whose pause expired, end what is overdue or lost, take over what was never sent.
+        """Renew our holds, wake whose wait is over, end what is overdue or lost, take over what was never sent.
 
         What was cancelled is dropped.
         """
@@ -315,6 +313,7 @@ class Dispatching:
             await self.ports.store.write(lambda tx: tx.executions.hold(self.owner, now + HOLD))
         self.dropped(mine - open_ones)
         await expire(self.ports, found)
+        await wake(self.ports, found)
         for one in found:
             if one.id not in mine and not self._leaving:
                 await self._one_orphan(one, now)

@@ -19,9 +19,10 @@ from surefoot.core.errors import Conflict, Invalid, NotFound
 from surefoot.core.policy import Policy
 from surefoot.core.process import Process, admitted, examined, process_id, renewed
 from surefoot.core.version import Version
+from surefoot.engine.fit import must_be_schemas
 from surefoot.engine.register import create_agent
 from surefoot.ports import Ports, Tx
-from surefoot.ports.node import Node
+from surefoot.ports.node import Node, Schemas
 
 MODEL = "process"
 MOST_BUILDS = 1_000
@@ -72,11 +73,16 @@ class Enrolled:
 
 
 async def register(
-    ports: Ports, node: Node, announced: Announced, *, by: str, operates: bool, ttl: timedelta
+    ports: Ports, node: Node, announced: Announced, *, by: str, operates: bool, ttl: timedelta,
+    schemas: Schemas | None = None,
 ) -> Enrolled:  # fmt: skip
-    """Register a process; Conflict for a known version with other content, Forbidden for an address out of bounds."""
+    """Register a process; Conflict for a known version with other content, Forbidden for an address out of bounds.
+
+    Invalid for schemas that nobody could be held to.
+    """
     base_url = await node.permit(announced.base_url)
     build = announced.build
+    must_be_schemas(schemas, build)
     new_agent = await _agent_there(ports, build, by=by)
 
     def work(tx: Tx) -> Enrolled:

@@ -20,9 +20,11 @@ from surefoot.core.execution import Execution, sent
 from surefoot.core.process import Process, chosen, counted
 from surefoot.core.rollout.standing import HOLDBACK
 from surefoot.core.trace import Trace
+from surefoot.engine.fit import must_fit
 from surefoot.engine.serve import Seat, seated, storable
 from surefoot.engine.settle import failed_before, text_of, trace_of, veiled
 from surefoot.ports import Ports, Tx
+from surefoot.ports.node import Schemas
 from surefoot.ports.recorder import Full
 
 _NAMES = ("session", "actor", "workflow", "parent", "source")
@@ -83,15 +85,19 @@ class Handling:
     most_open_of_agent: int
 
 
-async def opened(ports: Ports, asked: Request, handling: Handling) -> Execution:
+async def opened(
+    ports: Ports, asked: Request, handling: Handling, schemas: Schemas | None = None
+) -> Execution:  # fmt: skip
     """Decide who serves, and write the execution down before anything is sent.
 
-    NotFound for a reasoner that is not offered, NobodyThere where no process can serve, Full where too many wait.
+    NotFound for a reasoner that is not offered, Invalid for input that does not fit, NobodyThere where no process can
+    serve, Full where too many wait.
     """
     agent, reasoner = split(asked.target)
     name, now, named = ports.new_id(), ports.clock(), _names(ports, asked)
     unit = named.session or named.actor or named.workflow or name
-    await ports.store.read(lambda tx: _offered(tx, agent, reasoner))
+    live = await ports.store.read(lambda tx: _offered(tx, agent, reasoner))
+    await must_fit(schemas, live, reasoner, asked.input)
     seat, kept = await seated(ports, agent, unit), veiled(ports, asked.input)
     trace = Trace(
         id=name, agent=agent, version=seat.version, unit=unit, input=text_of(kept), output="", finish="error", at=now,
@@ -150,8 +156,8 @@ def _names(ports: Ports, asked: Request) -> Request:
     return replace(asked, **changed, slices=slices)
 
 
-def _offered(tx: Tx, agent: str, reasoner: str) -> None:
-    """Raise NotFound unless the live version offers the reasoner: a newer one cannot serve everybody yet."""
+def _offered(tx: Tx, agent: str, reasoner: str) -> Build:
+    """Give the live version if it offers the reasoner, else NotFound: a newer one cannot serve everybody yet."""
     live, builds = tx.builds.numbered(agent, tx.agents.get(agent).live), tx.builds.all(agent)
     if live is None:
         raise Invalid(
@@ -165,6 +171,7 @@ def _offered(tx: Tx, agent: str, reasoner: str) -> None:
             f"{agent} {live.version}, which is live, has no reasoner {reasoner!r}",
             hint=f"it has {', '.join(names[:20]) or 'none'}" + (f"; {newer[-1]} would have it" if newer else ""),
         )
+    return live
 
 
 def _seat(tx: Tx, ports: Ports, seat: Seat, trace: Trace, reasoner: str) -> Seated | NobodyThere:

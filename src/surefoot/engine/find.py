@@ -38,9 +38,12 @@ class Page:
     next: Spot | None
 
 
-async def traces(ports: Ports, sought: Sought, *, after: Spot | None = None, limit: int = 100) -> Page:
-    """Give a page of an agent's requests; NotFound for an agent that is not there."""
-    await agent_named(ports, sought.agent)
+async def traces(
+    ports: Ports, sought: Sought, *, sees: Callable[[str], bool] = lambda _: True, after: Spot | None = None,
+    limit: int = 100,
+) -> Page:  # fmt: skip
+    """Give a page of an agent's requests; NotFound for an agent that is not there for the asker."""
+    await agent_named(ports, sought.agent, sees=sees)
     kept = _as_kept(ports, sought)
     rows, end = await ports.store.read(lambda tx: tx.finding.traces(kept, after=after, limit=limit))
     return Page(found=tuple(rows), next=end)
@@ -79,10 +82,11 @@ async def trace_called(ports: Ports, agent: str, external_id: str) -> str:
 
 
 async def sessions(
-    ports: Ports, agent: str, *, actor: str = "", after: Spot | None = None, limit: int = 100
-) -> tuple[list[SessionFound], Spot | None]:
+    ports: Ports, agent: str, *, sees: Callable[[str], bool] = lambda _: True, actor: str = "",
+    after: Spot | None = None, limit: int = 100,
+) -> tuple[list[SessionFound], Spot | None]:  # fmt: skip
     """Give a page of an agent's sessions, the one that was used last first."""
-    await agent_named(ports, agent)
+    await agent_named(ports, agent, sees=sees)
     person = ports.redact_name(storable(actor))
     return await ports.store.read(lambda tx: tx.finding.sessions(agent, actor=person, after=after, limit=limit))
 

@@ -6,10 +6,9 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from difflib import get_close_matches
 from typing import Any
 
-from surefoot.core.agent import Agent
+from surefoot.core.agent import Agent, among
 from surefoot.core.approval import Approval, state_at
 from surefoot.core.backlog import Failure, hold_reason, sources
 from surefoot.core.case import Split
@@ -80,15 +79,8 @@ class Request:
 
 
 async def agent_named(ports: Ports, name: str, *, sees: Callable[[str], bool] = lambda _: True) -> Agent:
-    """Give an agent; NotFound suggests the nearest name of those that the asker `sees`, and tells of no other."""
-    found = await ports.store.read(lambda tx: tx.agents.all())
-    agents = {agent.name: agent for agent in found if sees(agent.name)}
-    if name in agents:
-        return agents[name]
-    near = get_close_matches(name.lower(), agents, n=1, cutoff=0.5)
-    none = "none is yours to see" if found else "there is none yet: surefoot init NAME creates one"
-    known = f"agents: {', '.join(agents)}" if agents else none
-    raise NotFound(f"there is no agent {name!r}", hint=f"did you mean {near[0]!r}? {known}" if near else known)
+    """Give an agent; NotFound, as `core.agent.among` says it, where the asker does not see one of this name."""
+    return among(await ports.store.read(lambda tx: tx.agents.all()), name, sees=sees)
 
 
 async def overview(ports: Ports) -> list[Overview]:
@@ -231,7 +223,8 @@ async def request(ports: Ports, approval_id: str) -> Request:
 def _request(tx: Tx, approval: Approval, now: datetime) -> Request:
     rollout, version = tx.rollouts.get(approval.rollout), tx.versions.get(approval.agent, approval.version)
     incumbent = tx.versions.get(approval.agent, rollout.incumbent)
-    shown = [row for row in tx.rollouts.history(rollout.id) if _is(row, approval.evidence_digest)]
+    seen = [row for row in tx.trends.moved(rollout.id) if _is(row, approval.evidence_digest)]
+    shown = seen or [row for row in tx.rollouts.history(rollout.id) if _is(row, approval.evidence_digest)]
     evidence = shown[0].evidence if shown else dict[str, object]()
     return Request(
         approval=approval, state=state_at(approval, now), version=version, incumbent=rollout.incumbent,

@@ -1,15 +1,20 @@
-"""Labelled: people judge blind what a judge judged, and the judge is measured by them."""
+"""Labelled: people judge blind what a judge judged, and the judge is measured by them.
+
+They also say in the open, with everything in sight, which answers of a run are right and what the right one would be;
+`corrected` gives the suite with what they agree on.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from surefoot.core.errors import Conflict, Invalid
 from surefoot.core.exam.calibration import Calibration, Corrected, calibration, corrected_rate
-from surefoot.core.exam.label import Drawn, Label, agreement, judged, to_label
+from surefoot.core.exam.label import EXPECTED, MOST_CHARS, PERSON, Drawn, Label, agreement, judged, to_label
 from surefoot.core.exam.observed import Observed
 from surefoot.core.exam.run import EvalRun
-from surefoot.core.exam.suite import SuiteCase
+from surefoot.core.exam.suite import Suite, SuiteCase
 from surefoot.ports import Ports, Tx
 
 
@@ -103,5 +108,87 @@ def _told(tx: Tx, run: EvalRun) -> dict[str, list[Label]]:
     """Give the labels of every run that the same judge judged."""
     told: dict[str, list[Label]] = {}
     for one in tx.evals.labels():
-        told.setdefault(one.run, []).append(one)
+        if one.drawn != "open":
+            told.setdefault(one.run, []).append(one)
     return {name: labels for name, labels in told.items() if tx.evals.run(name).judge_pin == run.judge_pin}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """What a person says in the open of one answer of a run: whether it is right, and what would be.
+
+    `passed` None says nothing of the answer, an empty `expected` nothing of the right one.
+    """
+
+    run: str
+    case: str
+    epoch: int = 0
+    passed: bool | None = None
+    expected: str = ""
+    note: str = ""
+
+
+async def say(ports: Ports, words: Sequence[Word], *, by: str) -> list[Label]:
+    """Keep what a person says, all of it or nothing; saying it again replaces it.
+
+    Invalid for a word that says nothing, Conflict for an answer that is not there.
+    """
+    if not by.strip():
+        raise Invalid("a label needs a name", hint="say who judges: --by NAME")
+    for one in words:
+        _must_say_something(one)
+    return await ports.store.write(lambda tx: [label for one in words for label in _said(tx, ports, one, by)])
+
+
+def _must_say_something(one: Word) -> None:
+    if one.passed is None and not one.expected.strip():
+        raise Invalid("this says nothing", hint="say pass or fail, or what the right answer is")
+    if max(len(one.expected), len(one.note)) > MOST_CHARS:
+        raise Invalid(f"a text is longer than {MOST_CHARS} characters", hint="say it shorter")
+
+
+def _said(tx: Tx, ports: Ports, one: Word, by: str) -> list[Label]:
+    run, now = tx.evals.run(one.run), ports.clock()
+    if not tx.evals.answered(run.id, [(one.case, one.epoch)]):
+        raise Conflict(f"eval run {run.id} has no answer to {one.case!r} in epoch {one.epoch + 1}",
+                       hint="surefoot eval list RUN shows what it has")  # fmt: skip
+    said = Label(run=run.id, case=one.case, epoch=one.epoch, scorer=PERSON, by=by, passed=bool(one.passed),
+                 drawn="open", note=one.note.strip(), at=now)  # fmt: skip
+    found = [] if one.passed is None else [said]
+    if one.expected.strip():  # a word on the case, so it does not matter which answer it was said beside
+        found.append(replace(said, epoch=0, scorer=EXPECTED, passed=True, note=one.expected.strip()))
+    for label in found:
+        tx.evals.label(label)
+    tx.audit.append(at=now, actor=by, action="eval-said", subject=run.about or "evals",  # what was said may be held out
+                    payload={"run": run.id, "case": one.case, "epoch": one.epoch + 1, "passed": one.passed,
+                             "expected": bool(one.expected.strip())})  # fmt: skip
+    return found
+
+
+async def words_of(ports: Ports, run_id: str) -> list[Label]:
+    """Give what people said in the open of a run, oldest first."""
+
+    def work(tx: Tx) -> list[Label]:
+        return [one for one in tx.evals.labels(tx.evals.run(run_id).id) if one.drawn == "open"]
+
+    return await ports.store.read(work)
+
+
+async def corrected(ports: Ports, run_id: str) -> tuple[Suite, list[str]]:
+    """Give the suite of a run with the answers that people hold to be right, and the cases on which they differ.
+
+    The last word of each person counts, of every run of this suite; a case on which people differ stays as it was.
+    """
+
+    def work(tx: Tx) -> tuple[Suite, list[str]]:
+        run = tx.evals.run(run_id)
+        suite = tx.evals.suite(run.suite_digest)
+        same, by_case = {one.id for one in tx.evals.listed(limit=1000, suite=run.suite)}, dict[str, dict[str, str]]()
+        for label in tx.evals.labels():
+            if label.scorer == EXPECTED and label.run in same:
+                by_case.setdefault(label.case, {})[label.by] = label.note
+        agreed = {case: next(iter(said.values())) for case, said in by_case.items() if len(set(said.values())) == 1}
+        cases = tuple(replace(c, expected=agreed[c.id]) if c.id in agreed else c for c in suite.cases)
+        return replace(suite, cases=cases), sorted(set(by_case) - set(agreed))
+
+    return await ports.store.read(work)

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 
 from surefoot.core.errors import NotFound
 from surefoot.core.span import Span
-from surefoot.core.testimony import failure_of, outcome_of, speakers, trace_of
+from surefoot.core.testimony import Claim, failure_of, outcome_of, speakers, trace_of
 from surefoot.ports import Ports, Tx
 from surefoot.ports.recorder import Full, Recorder
 from surefoot.ports.spans import Parcel
 
-MOST_ROWS = 512
+MOST_GROUPS = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +69,10 @@ class Lodging:
 
     def _next(self) -> list[_Waiting]:
         """As many as fit into one transaction, the first at least."""
-        rows, count = 0, 0
+        groups, count = 0, 0
         for one in self._waiting:
-            rows += len(one.parcel.rows)
-            if count and rows > MOST_ROWS:
+            groups += len(one.parcel.groups)
+            if count and groups > MOST_GROUPS:
                 break
             count += 1
         batch, self._waiting = self._waiting[:count], self._waiting[count:]
@@ -101,17 +101,17 @@ class Lodging:
 
     def _written(self, tx: Tx, parcels: Sequence[Parcel]) -> tuple[int, int, list[Lodged]]:
         """Give how many spans were new, of how many, and what became of each parcel."""
-        rows = [row for parcel in parcels for row in parcel.rows]
+        groups = [group for parcel in parcels for group in parcel.groups]
         evaluations = [one for parcel in parcels for one in parcel.evaluations]
-        new = tx.spans.add_all(rows)
-        said = [span for row, span in evaluations if tx.spans.add_all([row])]
+        new = tx.spans.add_all(groups)
+        said = [span for group, span in evaluations if tx.spans.add_all([group])]
         wanted = set[tuple[str, int]]()
-        begun = self._traced(tx, [span for parcel in parcels for span in parcel.tops], wanted)
+        begun = self._traced(tx, [claim for parcel in parcels for claim in parcel.claims], wanted)
         self._judged(tx, said, begun)
         strangers = set[str]().union(*(parcel.strangers for parcel in parcels))
         met = tx.spans.agents_among(strangers) if strangers else strangers
         lodged = [Lodged(met=bool(parcel.strangers & met), notes=_notes(parcel, wanted)) for parcel in parcels]
-        return new + len(said), len(rows) + len(evaluations), lodged
+        return new + len(said), sum(one.size for one in groups) + len(evaluations), lodged
 
     def _judged(self, tx: Tx, said: list[Span], begun: set[str]) -> None:
         """Count the evaluations that are new, and those that waited for a trace that has just begun."""
@@ -121,26 +121,25 @@ class Lodging:
         for evaluation in (*early, *(one for one in late if one.trace_id not in missing)):
             tx.outcomes.add(outcome_of(evaluation, now=self._ports.clock()))
 
-    def _traced(self, tx: Tx, tops: list[Span], wanted: set[tuple[str, int]]) -> set[str]:
+    def _traced(self, tx: Tx, claims: list[Claim], wanted: set[tuple[str, int]]) -> set[str]:
         """Keep a trace for each request that has none yet; gives their ids, and the versions that there are not."""
-        if not tops:
+        if not claims:
             return set()
-        now, chosen = self._ports.clock(), speakers(tops)
+        now, chosen = self._ports.clock(), speakers(claims)
         fresh = tx.spans.untraced(chosen)
-        spans = [span for trace_id, span in chosen.items() if trace_id in fresh]
-        stated = [(span, self._version(tx, span, wanted)) for span in spans]
-        begun = [(span, version) for span, version in stated if version]
-        traces = [trace_of(span, version=version, now=now) for span, version in begun]
-        failed = [(one, failure_of(span, now=now)) for one, (span, _) in zip(traces, begun, strict=True)]
+        stated = [(one, self._version(tx, one, wanted)) for trace_id, one in chosen.items() if trace_id in fresh]
+        begun = [(claim, version) for claim, version in stated if version]
+        traces = [trace_of(claim, version=version, now=now) for claim, version in begun]
+        failed = [(one, failure_of(claim, now=now)) for one, (claim, _) in zip(traces, begun, strict=True)]
         tx.traces.add_all(traces)
         tx.outcomes.fail_all([(trace, failure) for trace, failure in failed if failure is not None])
         return {trace.id for trace in traces}
 
-    def _version(self, tx: Tx, span: Span, wanted: set[tuple[str, int]]) -> int:
+    def _version(self, tx: Tx, claim: Claim, wanted: set[tuple[str, int]]) -> int:
         """The version that answered: as the span says, else the live one; 0 for one that there is not."""
-        if not span.version:
-            return self._live(span.agent)
-        key = (span.agent, span.version)
+        if not claim.version:
+            return self._live(claim.agent)
+        key = (claim.agent, claim.version)
         if key not in self._known:
             try:
                 tx.versions.get(*key)
@@ -148,12 +147,12 @@ class Lodging:
                 wanted.add(key)
                 return 0
             self._known.add(key)
-        return span.version
+        return claim.version
 
 
 def _notes(parcel: Parcel, wanted: set[tuple[str, int]]) -> Counter[str]:
     """What is to be said about a parcel although all of it is kept."""
     if not wanted:
         return Counter()
-    mine = [key for span in parcel.tops if (key := (span.agent, span.version)) in wanted]
+    mine = [key for one in parcel.claims if (key := (one.agent, one.version)) in wanted]
     return Counter(f"{agent} has no version {number}: its spans are kept, but count for none" for agent, number in mine)

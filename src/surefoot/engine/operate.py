@@ -52,46 +52,50 @@ async def start_rollout(
     who offers a version that the gate did not pass; everything about it says "no guarantee" from then on. While
     another rollout is in progress it is a Conflict; with `queue`, and for the loop, it waits for its turn instead.
     """
+    return await ports.store.write(lambda tx: started(
+        tx, ports, name, number, by=by, settings=settings, forced_by=forced_by, road=road, queue=queue, metrics=metrics
+    ))  # fmt: skip
+
+
+def started(
+    tx: Tx, ports: Ports, name: str, number: int, *, by: str, settings: RolloutSettings | None = None,
+    forced_by: str = "", road: Road | None = None, queue: bool = False, metrics: Sequence[MetricGuard] = (),
+) -> Rollout:  # fmt: skip
+    """Start a rollout as `start_rollout` does, inside a transaction that does more."""
     now, rollout_id = ports.clock(), ports.new_id()
-
-    def work(tx: Tx) -> Rollout:
-        agent, version = tx.agents.get(name), tx.versions.get(name, number)
-        must_run(tx, agent)
-        if version.number == agent.live:
-            raise Conflict(f"{name} {version.label} is live already", hint="offer another version")
-        if by == "loop":
-            may_canary(agent.policy, _level(tx, agent, version))
-        waits = (queue or by == "loop") and bool(tx.rollouts.active(name) or tx.rollouts.queue(name))
-        if waits:
-            _may_queue(tx, version, forced_by)
-        else:
-            tx.versions.move(name, number, "canary", forced_by=forced_by)
-        must_be_judged(tx, version, forced_by=forced_by)
-        must_be_above_suspicion(tx, version, forced_by=forced_by)
-        terms = settings or terms_now(tx, agent, now, road)
-        terms = replace(terms, metrics=tuple(metrics) or terms.metrics)
-        rollout = Rollout(
-            id=rollout_id, agent=name, challenger=number, incumbent=agent.live, state="draft", weight_percent=0.0,
-            epoch=0, started_at=now, salt=rollout_id, proposers=(version.author,), forced_by=forced_by,
-            settings=terms, queued=waits,
-        )  # fmt: skip
-        tx.rollouts.add(rollout)
-        for metric in terms.metrics:
-            tx.rollouts.watch_metric(rollout_id, metric)
-        if not waits:
-            supersede(tx, ports, name, rollout_id)
-            if tx.agents.get(name).live != agent.live:
-                raise Conflict(
-                    f"{name} {version.label} would build on a version that steps back now", hint="look again"
-                )
-        tx.audit.append(
-            at=now, actor=forced_by or by, action="rollout-queued" if waits else "rollout-started",
-            subject=f"{name}/{version.label}",
-            payload={"rollout": rollout_id, "settings": asdict(rollout.settings), "forced_by": forced_by},
-        )  # fmt: skip
-        return rollout
-
-    return await ports.store.write(work)
+    agent, version = tx.agents.get(name), tx.versions.get(name, number)
+    must_run(tx, agent)
+    if version.number == agent.live:
+        raise Conflict(f"{name} {version.label} is live already", hint="offer another version")
+    if by == "loop":
+        may_canary(agent.policy, _level(tx, agent, version))
+    waits = (queue or by == "loop") and bool(tx.rollouts.active(name) or tx.rollouts.queue(name))
+    if waits:
+        _may_queue(tx, version, forced_by)
+    else:
+        tx.versions.move(name, number, "canary", forced_by=forced_by)
+    must_be_judged(tx, version, forced_by=forced_by)
+    must_be_above_suspicion(tx, version, forced_by=forced_by)
+    terms = settings or terms_now(tx, agent, now, road)
+    terms = replace(terms, metrics=tuple(metrics) or terms.metrics)
+    rollout = Rollout(
+        id=rollout_id, agent=name, challenger=number, incumbent=agent.live, state="draft", weight_percent=0.0,
+        epoch=0, started_at=now, salt=rollout_id, proposers=(version.author,), forced_by=forced_by,
+        settings=terms, queued=waits,
+    )  # fmt: skip
+    tx.rollouts.add(rollout)
+    for metric in terms.metrics:
+        tx.rollouts.watch_metric(rollout_id, metric)
+    if not waits:
+        supersede(tx, ports, name, rollout_id)
+        if tx.agents.get(name).live != agent.live:
+            raise Conflict(f"{name} {version.label} would build on a version that steps back now", hint="look again")
+    tx.audit.append(
+        at=now, actor=forced_by or by, action="rollout-queued" if waits else "rollout-started",
+        subject=f"{name}/{version.label}",
+        payload={"rollout": rollout_id, "settings": asdict(rollout.settings), "forced_by": forced_by},
+    )  # fmt: skip
+    return rollout
 
 
 def _may_queue(tx: Tx, version: Version, forced_by: str) -> None:

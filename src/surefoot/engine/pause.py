@@ -194,7 +194,7 @@ def _stands(tx: Tx, one: Execution | None, now: datetime) -> None:
     """Note in an execution that it waits: no time of its own passes meanwhile. What is over stays over."""
     if one is not None:
         with contextlib.suppress(Conflict):
-            tx.executions.swap(reported(one, "waiting", now))
+            tx.executions.swap(reported(one, "waiting", now, waits_for=one.waits_for))
 
 
 def _goes_on(tx: Tx, name: str, at: datetime, agent: str) -> None:

@@ -183,8 +183,11 @@ def _ended(
         tx.drafts.swap(Draft(agent=agent.name, on=agent.live, revision=standing.revision))
         for part in draft.accepted:
             lever, ships = tx.levers.get(agent.name, part.lever), part in passed
-            tx.levers.put(replace(lever, state="shipped" if ships else "open", tries=lever.tries + (not ships)))
-            word = "shipped" if ships else "failed"
+            tx.levers.put(replace(
+                lever, state="shipped" if ships else "open", tries=lever.tries + (not ships),
+                shipped_in=(number or 0) if ships else lever.shipped_in,
+            ))  # fmt: skip
+            word = f"shipped in v{number}" if ships and number else "failed"
             tx.levers.note(agent.name, lever.id, now, f"{word}: {verdicts[-1].sentence}")
     cases = tx.cases.counts(agent.name).get("sealed", 0)
     return number, slots_left(tx.looks.all(agent.name), slots=agent.habits.slots, cases=cases)

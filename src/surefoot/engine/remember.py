@@ -7,6 +7,7 @@ it were not there, and goes when somebody looks or writes. Values, keys and owne
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import cast
 
 from surefoot.core.errors import Conflict
@@ -15,6 +16,7 @@ from surefoot.core.memory import (
     MOST_KEYS,
     Entry,
     MemoryChange,
+    Place,
     Where,
     appended,
     checked_key,
@@ -30,6 +32,7 @@ from surefoot.ports import Ports, Tx
 
 SWEPT = 100
 PAGE = 1000
+STRETCH = 200
 
 
 async def remember(
@@ -108,11 +111,23 @@ async def forget(ports: Ports, where: Where, key: str, *, scope: str = "") -> bo
     return await ports.store.write(lambda tx: tx.memories.drop(place, key, at=now))
 
 
-async def entries(ports: Ports, where: Where, *, scope: str, pattern: str = "*") -> list[Entry]:
-    """List one scope by key; a list over all scopes would hide which is which."""
+async def entries(
+    ports: Ports, where: Where, *, scope: str, pattern: str = "*", after: str = "", limit: int = MOST_KEYS
+) -> list[Entry]:
+    """List one scope by key, from after a key on; a list over all scopes would hide which is which."""
     place, now = _kept(ports, where).place(scope), ports.clock()
-    found = await ports.store.read(lambda tx: tx.memories.of(place))
-    return [entry for entry in found if entry.alive(now) and matches(pattern, entry.key)]
+    return await ports.store.read(lambda tx: _listed(tx, place, now, pattern, after, limit))
+
+
+def _listed(tx: Tx, place: Place, now: datetime, pattern: str, after: str, limit: int) -> list[Entry]:
+    found: list[Entry] = []
+    while len(found) < limit:
+        rows = tx.memories.of(place, after=after, limit=STRETCH)
+        found += [entry for entry in rows if entry.alive(now) and matches(pattern, entry.key)]
+        if len(rows) < STRETCH:
+            break
+        after = rows[-1].key
+    return found[:limit]
 
 
 async def similar(ports: Ports, where: Where, text: str, *, scope: str = "", limit: int = 10) -> list[Entry]:

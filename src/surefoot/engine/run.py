@@ -24,6 +24,7 @@ from surefoot.engine.claim import WAIT_S, Claims
 from surefoot.engine.grade import judge_of
 from surefoot.engine.ink import Ink
 from surefoot.engine.isolate import isolate
+from surefoot.engine.once import this_process, works
 from surefoot.engine.purse import Purse
 from surefoot.engine.tranche import Trial, Trials
 from surefoot.engine.trial import Desk
@@ -84,7 +85,7 @@ async def carry_out(
 
     `suite` spares reading it again; it is used only if it is the one the run was begun with.
     """
-    run = await ports.store.write(lambda tx: _taken_up(tx, run_id, subject, exams))
+    run = await ports.store.write(lambda tx: _taken_up(tx, ports, run_id, subject, exams))
     if suite is None or _digest(suite) != run.suite_digest:
         suite = await ports.store.read(lambda tx: tx.evals.suite(run.suite_digest))
     purse = Purse(ports, {f"eval/{run.id}": terms.budget} | _day(ports, terms))
@@ -108,7 +109,7 @@ def _digest(suite: Suite) -> str:
     return digest([suite.digest, suite.origin, suite.root])[:16]
 
 
-def _taken_up(tx: Tx, run_id: str, subject: Subject, exams: Exams) -> EvalRun:
+def _taken_up(tx: Tx, ports: Ports, run_id: str, subject: Subject, exams: Exams) -> EvalRun:
     run = tx.evals.run(run_id)
     pin = exams.judge.pin if exams.judge and run.judge_pin else run.judge_pin
     if run.subject_digest != subject.digest or pin != run.judge_pin or (run.judge_pin and exams.judge is None):
@@ -116,9 +117,12 @@ def _taken_up(tx: Tx, run_id: str, subject: Subject, exams: Exams) -> EvalRun:
             f"eval run {run.id} examines {run.subject}" + (f", judged by {run.judge}" if run.judge else ""),
             hint="name the same subject and judge, or begin a new run",
         )
-    if run.state in ("cancelling", "cancelled", "stopped"):
-        run = tx.evals.swap(replace(run, state="running", why="", ended_at=None))
-    return run
+    if run.state == "done":
+        return run
+    return tx.evals.swap(replace(
+        run, state="running", why="", ended_at=None, worker=this_process(), taken_at=ports.clock(),
+        had=tx.evals.spent(run.id).answers,
+    ))  # fmt: skip
 
 
 def _epochs(case: SuiteCase, override: int) -> int:
@@ -216,13 +220,31 @@ def _ended(tx: Tx, ports: Ports, run: EvalRun, suite: Suite, why: str) -> EvalRu
     return after
 
 
-async def cancel(ports: Ports, run_id: str) -> EvalRun:
-    """Ask a run to stop; whoever carries it out notices, keeps what finished, and closes it."""
+async def cancel(ports: Ports, run_id: str, *, by: str = "", reason: str = "") -> EvalRun:
+    """Ask a run to stop; whoever carries it out notices, keeps what finished, and closes it.
+
+    Where nobody carries it out any more, it is closed here. Conflict for one that does not run.
+    """
+    seen = await ports.store.read(lambda tx: tx.evals.run(run_id))
+    left = await at_work(ports, seen) is False
 
     def work(tx: Tx) -> EvalRun:
-        run = tx.evals.run(run_id)
-        if run.state != "running":
+        run, now = tx.evals.run(run_id), ports.clock()
+        alone = left and run.worker == seen.worker
+        if run.state != "running" and not (alone and run.state == "cancelling"):
             raise Conflict(f"eval run {run.id} is {run.state}", hint="only a running one can be cancelled")
-        return tx.evals.swap(replace(run, state="cancelling"))
+        after = replace(run, state="cancelled" if alone else "cancelling", why="cancelled" if alone else run.why,
+                        ended_at=now if alone else None)  # fmt: skip
+        tx.audit.append(at=now, actor=by or "somebody", action="eval-cancelled", subject=run.about or "evals",
+                        payload={"run": run.id, "reason": reason})  # fmt: skip
+        return tx.evals.swap(after)
 
     return await ports.store.write(work)
+
+
+async def at_work(ports: Ports, run: EvalRun) -> bool | None:
+    """Whether a process still carries a run out; None where it did not say which one does."""
+    if run.worker and works(run.worker):
+        return True
+    held = await ports.store.read(lambda tx: tx.evals.held(run.id, now=ports.clock()))
+    return True if held else False if run.worker else None

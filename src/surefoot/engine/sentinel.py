@@ -88,7 +88,7 @@ async def sentinel(ports: Ports, agent: str, *, window: str | None = None) -> Ni
 
 def open_alarm(tx: Tx, agent: str) -> str:
     """Give the sentence of the sentinel's alarm that no person has looked at yet; empty if there is none."""
-    return next((one.sentence for one in _alarms(tx, agent) if one.state == "open"), "")
+    return next((one.sentence for one in _alarms(tx, agent, state="open")), "")
 
 
 async def seen(ports: Ports, agent: str, *, by: str, why: str = "") -> str:
@@ -100,8 +100,8 @@ async def seen(ports: Ports, agent: str, *, by: str, why: str = "") -> str:
         sentence = open_alarm(tx, agent)
         if not sentence:
             raise Conflict(f"no alarm of the sentinel is open for {agent}", hint="there is nothing to look at")
-        for one in tx.incidents.all(agent):  # also those that a rollout opened when the alarm froze it
-            if one.kind == "sentinel" and one.state == "open":
+        for one in tx.incidents.all(agent, state="open"):  # also those that a rollout opened when it froze
+            if one.kind == "sentinel":
                 tx.incidents.swap(closed(one, by=by, note=why, at=now))
         tx.audit.append(at=now, actor=by, action="sentinel-seen", subject=agent,
                         payload={"alarm": sentence, "why": why})  # fmt: skip
@@ -110,14 +110,14 @@ async def seen(ports: Ports, agent: str, *, by: str, why: str = "") -> str:
     return await ports.store.write(work)
 
 
-def _alarms(tx: Tx, agent: str) -> list[Incident]:
-    """The alarms that were raised here, oldest first."""
-    return [one for one in tx.incidents.all(agent) if one.kind == "sentinel" and "window" in one.facts]
+def _alarms(tx: Tx, agent: str, *, state: str = "") -> list[Incident]:
+    """The alarms that were raised here, oldest first; only those in one state if it is named."""
+    return [one for one in tx.incidents.all(agent, state=state) if one.kind == "sentinel" and "window" in one.facts]
 
 
 def _since(tx: Tx, agent: str) -> str:
     """The window from which history counts: that of the last alarm that a person looked at and let stand."""
-    return max((str(one.facts["window"]) for one in _alarms(tx, agent) if one.state == "closed"), default="")
+    return max((str(one.facts["window"]) for one in _alarms(tx, agent, state="closed")), default="")
 
 
 def _scene(tx: Tx, name: str, window: str, model: str) -> _Scene:

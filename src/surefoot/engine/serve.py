@@ -80,6 +80,11 @@ async def seated(ports: Ports, agent: str, unit: str) -> Seat:
     return seat or await ports.store.write(lambda tx: _new_seat(tx, agent, unit))
 
 
+async def live_seat(ports: Ports, agent: str) -> Seat:
+    """Give the live version to whoever asks for nobody in particular, such as an improver; it is part of no rollout."""
+    return await ports.store.read(lambda tx: _incumbent_seat(tx, agent))
+
+
 def _known_seat(tx: Tx, agent: str, unit: str) -> Seat | None:
     draw = draw_of(tx, agent)
     if draw is None:

@@ -82,7 +82,7 @@ class Taking:
         parcel = await self._read(read, content, sees, as_json)
         self.refused.update(parcel.rejected)
         notes = Counter[str]()
-        if parcel.rows or parcel.evaluations:
+        if parcel.groups or parcel.evaluations:
             lodged = await self.lodging.lodge(parcel)
             if lodged.met:  # an agent was made since we looked, and what speaks for its requests was passed over
                 await self._meet()

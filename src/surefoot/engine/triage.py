@@ -19,6 +19,7 @@ from surefoot.core.backlog import (
     Lever,
     gaps,
     hold_reason,
+    lever_of,
     missed_by,
     nothing_to_fix,
     quota,
@@ -26,13 +27,14 @@ from surefoot.core.backlog import (
 )
 from surefoot.core.case import Case, Split, case_id, groups, split_of
 from surefoot.core.cluster import clusters, merged
-from surefoot.core.digest import digest
 from surefoot.core.draft import Draft
 from surefoot.core.edit import apply_edits
 from surefoot.core.evidence.comparison import MAX_UNSCORED
 from surefoot.core.genome import Genome
 from surefoot.core.reproduce import Reproduction, reproduction, tallied
+from surefoot.core.score import Outcome
 from surefoot.core.suboptimal import suboptimal
+from surefoot.core.trace import Trace
 from surefoot.engine.evaluate import examine
 from surefoot.ports import Ports, Tx
 
@@ -132,8 +134,18 @@ def sort_into_cases(tx: Tx, name: str) -> int:
     """
     agent = tx.agents.get(name)
     fresh = tx.traces.uncased(name, BATCH)
-    if not fresh:
-        return 0
+    if fresh:
+        tx.cases.add(cases_of(tx, agent, fresh))
+        tx.traces.cased(trace.id for trace, _ in fresh)
+    return len(fresh)
+
+
+def cases_of(tx: Tx, agent: Agent, fresh: Sequence[tuple[Trace, Outcome]]) -> list[Case]:
+    """Give the cases that labelled traces make, each in the split of its group; nobody chooses which.
+
+    One that resembles cases of several splits makes none.
+    """
+    name = agent.name
     known = tx.cases.groups(name)
     group_of = groups([text for text, _, _ in known] + [trace.input for trace, _ in fresh])
     settled: dict[str, tuple[str, Split]] = {}
@@ -150,9 +162,7 @@ def sort_into_cases(tx: Tx, name: str) -> int:
             id=case_id(name, trace.input, outcome.expected), agent=name, group=group, input=trace.input,
             expected=outcome.expected, split=split, slices=trace.slices, origin="traffic",
         ))  # fmt: skip
-    tx.cases.add(cases)
-    tx.traces.cased(trace.id for trace, _ in fresh)
-    return len(fresh)
+    return cases
 
 
 async def _reproduced(
@@ -217,10 +227,7 @@ def _backlog(tx: Tx, ports: Ports, agent: Agent, found: Sequence[Gap], *, for_pe
     }  # fmt: skip
     now, levers = ports.clock(), list[Lever]()
     for gap in found:
-        lever = known.get(gap.key) or Lever(
-            id=f"L-{digest([agent.name, gap.key])[:6]}", agent=agent.name, gap=gap.key, title=gap.title,
-            impact=gap.impact, failures=len(gap.failures),
-        )  # fmt: skip
+        lever = known.get(gap.key) or lever_of(agent.name, gap, gap.title)
         fresh = replace(
             lever, title=ports.redact(gap.title), impact=gap.impact, failures=len(gap.failures), state="open",
             severity=gap.severity, trend=gap.trend,

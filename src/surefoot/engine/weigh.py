@@ -1,7 +1,8 @@
 """Weigh: set a version's share of traffic by hand, in a person's name.
 
 What it means is decided in `core.rollout.share`; what then happens is an ordinary reconcile, so every alarm comes
-first. A share that was not given is told as a Conflict with the reason, and the wish does not linger.
+first. A share that was not given is told as a Conflict with the reason, and the wish does not linger. All of it is one
+transaction: what was decided cannot be overtaken before it is carried out.
 """
 
 from __future__ import annotations
@@ -13,11 +14,9 @@ from surefoot.core.errors import Conflict, Forbidden, Invalid
 from surefoot.core.rollout.share import ShareWish, share_wished
 from surefoot.core.rollout.standing import Rollout, must_stand_at
 from surefoot.engine.issue import people
-from surefoot.engine.operate import reconcile, start_rollout
+from surefoot.engine.operate import started, step_within
 from surefoot.engine.terms import terms_now
 from surefoot.ports import Ports, Tx
-
-TRIES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +33,10 @@ class Weighed:
     sentence: str
 
 
+class NotGiven(Conflict):
+    """The share was not given, because something else came first: look at the rollout again."""
+
+
 async def weigh(
     ports: Ports, name: str, version: int, percent: float, *, by: str, reason: str = "", epoch: int | None = None
 ) -> Weighed:  # fmt: skip
@@ -41,50 +44,39 @@ async def weigh(
 
     `epoch` is that of the rollout in progress as it was looked at.
     """
+    done = await ports.store.write(
+        lambda tx: weighed(tx, ports, name, version, percent, by=by, reason=reason, epoch=epoch)
+    )
+    if isinstance(done, NotGiven):
+        raise done
+    return done
+
+
+def weighed(
+    tx: Tx, ports: Ports, name: str, version: int, percent: float, *, by: str, reason: str = "",
+    epoch: int | None = None, forced_by: str = "",
+) -> Weighed | NotGiven:  # fmt: skip
+    """Set a share inside a transaction: decided, begun, wished and carried out at once, or not at all.
+
+    NotGiven is given and not raised: what an alarm did instead has to be kept. `forced_by` takes the responsibility
+    for a version that the gate was not asked about.
+    """
     if not by.strip():
         raise Invalid("a share is set by a person", hint="say who decides (--by NAME)")
-    now = ports.clock()
-
-    def decided(tx: Tx) -> tuple[ShareWish, float]:
-        agent, active = tx.agents.get(name), tx.rollouts.active(name)
-        tx.versions.get(name, version)
-        _must_not_watch(tx.rollouts.holdback(name), version, percent)
-        terms = active.settings if active else terms_now(tx, agent, now, None)
-        return share_wished(agent.live, active, version, percent, terms=terms), _share(tx, name, version)
-
-    wish, before = await ports.store.read(decided)
-    sentence = "Nothing changed: that is its share."
+    agent, active = tx.agents.get(name), tx.rollouts.active(name)
+    tx.versions.get(name, version)
+    _must_not_watch(tx.rollouts.holdback(name), version, percent)
+    terms = active.settings if active else terms_now(tx, agent, ports.clock(), None)
+    wish = share_wished(agent.live, active, version, percent, terms=terms)
+    before, sentence = _share(tx, name, version), "Nothing changed: that is its share."
     if wish.action != "keep":
-        rollout = await _rollout(ports, name, wish, by)
-        sentence = await _carried_out(ports, rollout, wish, by, reason, epoch)
-    return await _shown(ports, name, version, before, sentence)
-
-
-async def _rollout(ports: Ports, name: str, wish: ShareWish, by: str) -> str:
-    if wish.action == "begin":
-        return (await start_rollout(ports, name, wish.challenger, by=by)).id
-    active = await ports.store.read(lambda tx: tx.rollouts.active(name))
-    if active is None:
-        raise Conflict(f"the rollout of {name} has just ended", hint="look at it again")
-    return active.id
-
-
-async def _carried_out(
-    ports: Ports, rollout: str, wish: ShareWish, by: str, reason: str, epoch: int | None
-) -> str:  # fmt: skip
-    """Write the wish down and let a reconcile carry it out; gives what it said."""
-    await ports.store.write(lambda tx: _wished(tx, ports, rollout, wish, by, reason, epoch))
-    for _ in range(TRIES):
-        try:
-            row = await reconcile(ports, rollout)
-        except Conflict:
-            if (await ports.store.read(lambda tx: tx.rollouts.get(rollout))).wish == "share":
-                continue
-            break  # an operator was faster, and has carried it out
-        if row.weight_after != wish.percent:
-            raise Conflict(f"the share was not set: {row.sentence}", hint=f"surefoot rollout show {wish.challenger}")
-        return row.sentence
-    return "It was carried out by an operator."
+        rollout = active or started(tx, ports, name, wish.challenger, by=by, forced_by=forced_by)
+        _wished(tx, ports, rollout.id, wish, by, reason, epoch)
+        step = step_within(tx, ports, rollout.id)
+        if step.weight_percent != wish.percent:
+            return NotGiven(f"the share was not set: {step.sentence}", hint=f"surefoot rollout show {wish.challenger}")
+        sentence = step.sentence
+    return _shown(tx, name, version, before, sentence)
 
 
 def _wished(
@@ -134,15 +126,10 @@ def _share(tx: Tx, name: str, version: int) -> float:
     return shares(tx, name).get(version, 0.0)
 
 
-async def _shown(ports: Ports, name: str, version: int, before: float, sentence: str) -> Weighed:
-    def work(tx: Tx) -> Weighed:
-        found, active = shares(tx, name), tx.rollouts.active(name)
-        mine = found.get(version, 0.0)
-        others = [one for one in found if one != version]
-        return Weighed(
-            agent=name, version=version, weight_percent=mine, previous_percent=before,
-            other=others[0] if others else None, other_percent=100 - mine, rollout=active.id if active else "",
-            sentence=sentence,
-        )  # fmt: skip
-
-    return await ports.store.read(work)
+def _shown(tx: Tx, name: str, version: int, before: float, sentence: str) -> Weighed:
+    found, active = shares(tx, name), tx.rollouts.active(name)
+    mine, others = found.get(version, 0.0), [one for one in found if one != version]
+    return Weighed(
+        agent=name, version=version, weight_percent=mine, previous_percent=before, other=others[0] if others else None,
+        other_percent=100 - mine, rollout=active.id if active else "", sentence=sentence,
+    )  # fmt: skip

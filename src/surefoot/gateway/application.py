@@ -70,6 +70,10 @@ class Gateway:
         """Give what this worker has counted, in the text format of Prometheus."""
         return self._signs.mine()
 
+    async def everyone(self) -> str:
+        """Give what all workers have counted."""
+        return await self._signs.everyone()
+
     async def aclose(self) -> None:
         """Write what is waiting, and let go of all connections."""
         await self._end()

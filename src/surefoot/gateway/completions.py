@@ -19,10 +19,11 @@ from starlette.types import Receive, Scope, Send
 
 from surefoot.core.agent import RenderMode
 from surefoot.core.asker import asker_of
-from surefoot.core.errors import Invalid, SurefootError
+from surefoot.core.errors import Invalid, NotFound, SurefootError
 from surefoot.core.token import must_may
 from surefoot.core.wire import Body, Heard, Protocol, asked, checked, heard, heard_stream, posed, source_of, unit_of
 from surefoot.engine.forward import Letter, TooLate
+from surefoot.engine.inspect import agent_named
 from surefoot.engine.jot import Exchange, jot, tell
 from surefoot.engine.route import Routed
 from surefoot.gateway.admission import Guest, admitted
@@ -47,6 +48,7 @@ _FORWARDED = ("accept", "openai-beta", "idempotency-key", "traceparent", "traces
 _OF_AN_ACCOUNT = ("openai-organization", "openai-project")
 _NOT_OF_THE_VERSION = frozenset({401, 403, 404, 408, 429})
 MOST_SLICES = 16
+BROKE_OFF = b"\n\n: x-surefoot-broke-off=upstream\n\n"
 PATIENCE_S = 2.0
 
 
@@ -80,6 +82,11 @@ class Visit:
         if self.part_of:  # whoever records the whole adds this to what it cost
             marks.append((b"x-surefoot-cost-usd", f"{self.cost_usd:.9f}".encode()))
         return marks
+
+    @property
+    def closing(self) -> bytes:
+        """What is only known at the end of a stream, as a comment that clients of OpenAI skip."""
+        return b": x-surefoot-cost-usd=%.9f\n\n" % self.cost_usd if self.part_of else b""
 
 
 class Completions:
@@ -120,6 +127,8 @@ class Completions:
                 raise ClientGone from None
             if visit.begun:
                 await self._broken_off(visit)
+                if visit.part_of:  # whoever records the whole cannot know otherwise whose fault it was
+                    await send({"type": "http.response.body", "body": BROKE_OFF, "more_body": True})
                 return
             visit.heard = Heard(finish="error")
             await self._recorded(visit)
@@ -146,9 +155,12 @@ class Completions:
         number = _pinned(scope)
         if number is not None:
             must_may(guest.token, "operate", agent=agent)
-            routed = await self._house.routing.version(agent, number)
-        else:
-            routed = await self._house.routing.route(agent, unit)
+        try:
+            routing = self._house.routing
+            routed = await (routing.route(agent, unit) if number is None else routing.version(agent, number))
+        except NotFound:
+            await agent_named(self._house.ports, agent, sees=guest.token.sees)  # tells of those that the guest sees
+            raise
         ports, part_of = self._house.ports, _part_of(headers)
         return Visit(
             guest=guest, headers=headers, body=body, agent=agent, unit=unit, slices=_slices(headers), routed=routed,
@@ -224,7 +236,7 @@ class Completions:
                 if end:
                     self._understood(visit, upstream, heard_stream(self._protocol, events(told.all)))
                     await self._recorded(visit)
-                    await pass_on(end)
+                    await pass_on(visit.closing + end)
                 watch.until = self._until()
         finally:
             if not visit.recorded:

@@ -20,7 +20,7 @@ from surefoot.core.journal import request_id
 from surefoot.core.rate import TooMany
 from surefoot.engine.admit import Admission
 from surefoot.gateway.answers import refuse
-from surefoot.gateway.measures import Measures, route_of
+from surefoot.gateway.measures import INGEST, Measures, route_of
 
 REQUEST: ContextVar[str] = ContextVar("request", default="")
 ID, TRACE = b"x-request-id", b"x-surefoot-trace-id"
@@ -48,6 +48,8 @@ class Door:
         visit = _Visit(scope, send, _told_id(scope) or self._new_id())
         mark = REQUEST.set(visit.id)
         self._measures.in_flight += 1
+        if scope["path"] in INGEST:
+            self._measures.lag.begin(id(visit), visit.started)
         try:
             client = scope.get("client")
             self._admission.must_not_flood(client[0] if client else "")
@@ -62,6 +64,8 @@ class Door:
     def _over(self, visit: _Visit) -> None:
         took, route = time.perf_counter() - visit.started, route_of(visit.scope)
         self._measures.count(route, visit.status, took)
+        if visit.scope["path"] in INGEST:
+            self._measures.lag.end(id(visit), took=took, well=visit.status < 300)
         bad = visit.status >= 500
         if not bad and (self._access <= 0 or random.random() >= self._access):
             return

@@ -49,7 +49,10 @@ class Presence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class House:
-    """The ports, what decides and forwards and records, who may come in, and the counts."""
+    """The ports, what decides and forwards and records, who may come in, and the counts.
+
+    `redacted` counts what was taken out of what came in, by kind.
+    """
 
     ports: Ports
     routing: Routing
@@ -63,3 +66,4 @@ class House:
     scale: Scale = field(default_factory=Scale)
     measures: Measures = field(default_factory=Measures)
     presence: Presence = field(default_factory=Presence)
+    redacted: Mapping[str, int] = field(default_factory=dict[str, int])

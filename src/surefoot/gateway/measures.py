@@ -5,6 +5,7 @@ A route is named by its pattern and never by what was in it, so the number of se
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
@@ -14,7 +15,31 @@ from starlette.types import Scope
 from surefoot.core.exposition import BUCKETS, family, histogram, labels
 
 _API = "/api/v1"
+INGEST = frozenset({"/v1/traces", "/v1/logs"})
 _SERIES = 400
+
+
+@dataclass(slots=True)
+class Lag:
+    """How long spans wait until they are durable: the latest that came, and those that are still in hand."""
+
+    took: float = 0.0
+    at: float = 0.0
+    held: dict[int, float] = field(default_factory=dict[int, float])
+
+    def begin(self, request: int, started: float) -> None:
+        """Note that spans came in."""
+        self.held[request] = started
+
+    def end(self, request: int, *, took: float, well: bool) -> None:
+        """Note that they are durable, or that they were refused."""
+        self.held.pop(request, None)
+        if well:
+            self.took, self.at = took, time.time()
+
+    def oldest(self, now: float) -> float:
+        """Give how long the oldest in hand have waited, in seconds."""
+        return max(0.0, now - next(iter(self.held.values()))) if self.held else 0.0
 
 
 @dataclass(slots=True)
@@ -27,6 +52,7 @@ class Measures:
     in_flight: int = 0
     connections: int = 0
     dropped: dict[str, int] = field(default_factory=dict[str, int])
+    lag: Lag = field(default_factory=Lag)
 
     def count(self, route: str, status: int, seconds: float) -> None:
         """Count one request."""

@@ -10,6 +10,7 @@ from surefoot.core.errors import NotFound, SurefootError
 from surefoot.core.token import must_may
 from surefoot.core.wire import Body, checked
 from surefoot.engine.forward import Letter
+from surefoot.engine.inspect import agent_named
 from surefoot.gateway.admission import Guest, admitted
 from surefoot.gateway.answers import ClientGone, answer, document, headers_of, raw, read_body, refuse
 from surefoot.gateway.bodies import packed, parsed
@@ -43,7 +44,11 @@ class Embeddings:
     async def _passed(self, guest: Guest, body: Body, send: Send) -> None:
         agent = str(body["model"])
         must_may(guest.token, "record", agent=agent)
-        routed = await self._house.routing.live(agent)
+        try:
+            routed = await self._house.routing.live(agent)
+        except NotFound:
+            await agent_named(self._house.ports, agent, sees=guest.token.sees)
+            raise
         until = asyncio.get_running_loop().time() + self._house.manners.deadline_s
         letter = Letter(
             path="/embeddings", pack=lambda model: packed({**body, "model": model}),

@@ -31,6 +31,7 @@ class Signs:
     def __init__(self, house: House) -> None:
         self._house = house
         self._since = time.monotonic()
+        self._began = time.time()
         self._schema = ""
         self._looked_at = float("-inf")
         self._problem: SurefootError | None = None
@@ -83,6 +84,7 @@ class Signs:
             *family("limited_requests_total", "counter", "requests refused because too many came",
                     [("", house.admission.limited)]),
             *_of_spans(house),
+            *_of_the_worker(house, self._began),
         ])  # fmt: skip
         text = f"{told}{own}\n"
         return text if house.presence.panel.folder is None else labelled(text, house.presence.worker)
@@ -92,8 +94,13 @@ class Signs:
         house = self._house
         now = house.ports.clock()
         totals = await house.ports.store.read(lambda tx: tx.vitals.totals(now))
-        others = await asyncio.to_thread(house.presence.panel.others, house.presence.worker)
-        return merged([self.mine(), *others, "\n".join(_of_the_store(totals))])
+        return merged([await self.everyone(), "\n".join(_of_the_store(totals))])
+
+    async def everyone(self) -> str:
+        """Give the counts of all workers."""
+        presence = self._house.presence
+        others = await asyncio.to_thread(presence.panel.others, presence.worker)
+        return merged([self.mine(), *others])
 
     async def _store_problem(self) -> SurefootError | None:
         """What is wrong with the store, as it was found a second ago at most."""
@@ -150,4 +157,28 @@ def _of_spans(house: House) -> list[str]:
             ('{state="taken"}', told.taken), ('{state="lost"}', told.lost),
         ]),
         *family("export_waiting", "gauge", "answers and verdicts that wait to be sent", [("", told.waiting)]),
+    ]  # fmt: skip
+
+
+def _of_the_worker(house: House, began: float) -> list[str]:
+    """What an operator asks of each worker: since when it is there, what waits in it, and what it leaves alone."""
+    clock, lag = time.monotonic(), house.measures.lag
+    rests = [(labels(upstream=name), round(clock - one.opened_at, 1))
+             for name, one in sorted(house.forwarding.breakers.items()) if one.opened_at is not None]  # fmt: skip
+    return [
+        *family("process_start_seconds", "gauge", "when this worker began, in seconds since 1970",
+                [("", round(began, 3))]),
+        *family("process_laid_seconds", "gauge", "when these counts were taken, in seconds since 1970",
+                [("", round(time.time(), 3))]),
+        *family("gateway_recorder_room", "gauge", "entries that may wait to be written",
+                [("", house.recorder.load().most)]),
+        *family("gateway_breaker_open_seconds", "gauge", "how long upstreams have been left alone", rests),
+        *family("ingest_lag_seconds", "gauge", "from the first byte of the latest spans until they were durable",
+                [("", round(lag.took, 6))]),
+        *family("ingest_at_seconds", "gauge", "when the latest spans were durable, in seconds since 1970",
+                [("", round(lag.at, 3))]),
+        *family("ingest_oldest_seconds", "gauge", "how long the oldest spans in hand have waited",
+                [("", round(lag.oldest(time.perf_counter()), 6))]),
+        *family("redactions_total", "counter", "what was taken out of what came in, by kind",
+                ((labels(kind=kind), n) for kind, n in sorted(house.redacted.items()))),
     ]  # fmt: skip

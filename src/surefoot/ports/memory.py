@@ -21,8 +21,8 @@ class Memories(Protocol):
         """Delete an entry and note it; False if there is none."""
         ...
 
-    def of(self, place: Place) -> list[Entry]:
-        """Give all entries of a place by key, expired ones too."""
+    def of(self, place: Place, *, after: str = "", limit: int | None = None) -> list[Entry]:
+        """Give the entries of a place by key, those after a key, expired ones too; all of them without a limit."""
         ...
 
     def count(self, place: Place) -> int: ...

@@ -26,6 +26,18 @@ class Said:
     body: object
 
 
+class Schemas(Protocol):
+    """What builds say of what goes in and comes out, as JSON Schema."""
+
+    def check(self, name: str, schema: Mapping[str, object]) -> None:
+        """Raise Invalid for what is no schema, or one that leads out of itself; `name` is what it is called."""
+        ...
+
+    async def misfit(self, schema: Mapping[str, object], value: object) -> str:
+        """Say where and why a value does not fit; empty where it does."""
+        ...
+
+
 class Node(Protocol):
     """Processes by address."""
 

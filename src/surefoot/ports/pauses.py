@@ -25,10 +25,6 @@ class Pauses(Protocol):
         """All pauses of an execution, oldest first."""
         ...
 
-    def all(self, agent: str | None = None) -> list[Pause]:
-        """All pauses, oldest first."""
-        ...
-
     def listed(
         self, *, limit: int | None = None, after: tuple[str, str] | None = None, agents: Collection[str] = (),
         waiting: datetime | None = None,

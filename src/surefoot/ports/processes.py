@@ -48,7 +48,7 @@ class Executions(Protocol):
 
     def children(self, ids: Collection[str]) -> list[Execution]: ...
     def due(self, now: datetime, *, limit: int) -> list[Execution]:
-        """Those that are not over and whose hold has ended, oldest first; of those that wait, whom a pause holds."""
+        """Those that are not over and whose hold has ended, oldest first; of those that wait also what may go on."""
         ...
 
     def open_among(self, ids: Collection[str]) -> set[str]:

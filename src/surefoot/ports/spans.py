@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
 
-from surefoot.core.span import Span, SpanRow
+from surefoot.core.outline import Step
+from surefoot.core.span import Span, SpanGroup
+from surefoot.core.testimony import Claim
 
 
 class Spans(Protocol):
     """Spans by trace and agent."""
 
-    def add_all(self, rows: Sequence[SpanRow]) -> int:
+    def add_all(self, groups: Sequence[SpanGroup]) -> int:
         """Append the spans that are new and leave alone those that are there; gives how many were new."""
         ...
 
@@ -25,6 +27,14 @@ class Spans(Protocol):
     def get(self, trace_id: str, span_id: str) -> Span: ...
     def of_trace(self, trace_id: str, *, limit: int = 1_000) -> list[Span]:
         """The spans of a trace in the order in which they began."""
+        ...
+
+    def steps(self, trace_id: str, *, limit: int) -> list[Step]:
+        """What an outline needs of each span of a trace, of at most `limit` of them."""
+        ...
+
+    def some(self, trace_id: str, span_ids: Collection[str]) -> list[Span]:
+        """The spans of a trace that have these ids."""
         ...
 
     def failures(self, agent: str, *, version: int | None = None, limit: int = 100) -> list[Span]:
@@ -65,13 +75,13 @@ class Terms:
 class Parcel:
     """What a request held: the spans to keep, and the evaluations; and how many were refused, by why.
 
-    `tops` are those of the spans that may speak for a request of an agent we know; `strangers` are the agents that
-    such spans name and we do not know.
+    `claims` are what those of the spans say that may speak for a request of an agent we know; `strangers` are the
+    agents that such spans name and we do not know.
     """
 
-    rows: list[SpanRow] = field(default_factory=list[SpanRow])
-    tops: list[Span] = field(default_factory=list[Span])
-    evaluations: list[tuple[SpanRow, Span]] = field(default_factory=list[tuple[SpanRow, Span]])
+    groups: list[SpanGroup] = field(default_factory=list[SpanGroup])
+    claims: list[Claim] = field(default_factory=list[Claim])
+    evaluations: list[tuple[SpanGroup, Span]] = field(default_factory=list[tuple[SpanGroup, Span]])
     strangers: set[str] = field(default_factory=set[str])
     rejected: Counter[str] = field(default_factory=Counter[str])
 

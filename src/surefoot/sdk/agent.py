@@ -21,13 +21,13 @@ from surefoot.core.errors import Invalid, Unavailable
 from surefoot.core.genome import Genome, render
 from surefoot.sdk import call as calls
 from surefoot.sdk import waits
-from surefoot.sdk.call import Assigned, Call, Step, Whose
+from surefoot.sdk.ai import Ai
+from surefoot.sdk.call import Assigned, Step, Whose
 from surefoot.sdk.entry import Entries, Names
-from surefoot.sdk.harness import TURNS, USD, Conversation, Harnessed, Terms, Tool
+from surefoot.sdk.harness import TURNS, USD, Conversation, Harnessed, OnTurn, Terms, Tool
 from surefoot.sdk.house import V1, Health, House, closed
 from surefoot.sdk.link import segment
 from surefoot.sdk.memory import Memory
-from surefoot.sdk.model import AI_S, Said, asked, body_of, read
 from surefoot.sdk.synchronous import SyncAgent
 from surefoot.sdk.waiting import Item
 from surefoot.sdk.waits import Decision
@@ -46,6 +46,8 @@ class Agent:
         self._house = house
         self._new_id = new_id
         self._entries = Entries(agent=name, house=house, new_id=new_id)
+        self.ai = Ai(name, house)
+        """Asks the agent's model: `await agent.ai(...)`, or `async for piece in agent.ai.stream(...)`."""
         self.memory = Memory(house, name, new_id)
         self.sync = SyncAgent(self, house)
 
@@ -56,7 +58,7 @@ class Agent:
 
     @property
     def version(self) -> int:
-        """The number of the version assigned to this call; outside of calls the one assigned now."""
+        """The number of the version assigned to this call; outside of calls that of the context, else the live one."""
         return self._assigned().version
 
     @property
@@ -100,7 +102,8 @@ class Agent:
     def _assigned(self) -> Assigned:
         call = calls.current(self.name)
         if call is None:
-            unit = calls.whose().unit(self._new_id())
+            here = calls.whose()
+            unit = here.unit("") if here.session.strip() or here.actor.strip() else ""
             found = self._house.line.wait(self._house.assigned(self.name, unit, {}))
         else:
             found = call.assigned
@@ -132,74 +135,6 @@ class Agent:
         """
         names = Names(session=session, actor=actor, external_id=external_id, slices=slices, answer=answer)
         return partial(self._entries.wrapped, names=names) if work is None else self._entries.wrapped(work, names)
-
-    # The model --------------------------------------------------------------------------------------------------------
-
-    @overload
-    async def ai(
-        self, user: str = "", *, schema: None = None, system: str | None = None,
-        messages: list[Mapping[str, Any]] | None = None, timeout_s: float = AI_S, **more: Any,
-    ) -> str: ...  # fmt: skip
-    @overload
-    async def ai(
-        self, user: str = "", *, schema: type[M], system: str | None = None,
-        messages: list[Mapping[str, Any]] | None = None, timeout_s: float = AI_S, **more: Any,
-    ) -> M: ...  # fmt: skip
-    @overload
-    async def ai(
-        self, user: str = "", *, schema: Mapping[str, Any], system: str | None = None,
-        messages: list[Mapping[str, Any]] | None = None, timeout_s: float = AI_S, **more: Any,
-    ) -> Any: ...  # fmt: skip
-    async def ai(
-        self, user: str = "", *, schema: object = None, system: str | None = None,
-        messages: list[Mapping[str, Any]] | None = None, timeout_s: float = AI_S, **more: Any,
-    ) -> Any:  # fmt: skip
-        """Ask the agent's model and give its text, or with a schema the object that it answered.
-
-        The genome is the system prompt; `system` takes its place (`agent.prompt` holds it), `messages` go in between,
-        and what else is named goes along in the request, such as `temperature`. Unavailable when no answer comes,
-        Invalid for an answer that does not fit the schema.
-        """
-        return self.heard(
-            await self._house.line.reach(self.spoken(user, schema, system, messages, timeout_s, more)), schema
-        )
-
-    async def spoken(
-        self, user: str, schema: object, system: str | None, messages: list[Mapping[str, Any]] | None,
-        timeout_s: float, more: Mapping[str, Any],
-    ) -> Said:  # fmt: skip
-        """Ask the model on the line, as a step of the call that is going on where this was begun."""
-        call = calls.current(self.name)
-        body = body_of(self.name, user, system, messages, schema, more)
-        with calls.stepping(call, f"chat {self.name}", "chat", calls.cut(user)) as step:
-            said = await asked(self._house.link, body, self._headers(call, system is not None), timeout_s)
-            step.output, step.model, step.cost_usd = calls.cut(said.text), said.model, said.cost_usd
-            step.tokens_in, step.tokens_out = said.tokens_in, said.tokens_out
-            step.version = said.version
-        if call is not None:
-            call.finish, call.cost_usd = said.finish, call.cost_usd + said.cost_usd
-        return said
-
-    def heard(self, said: Said, schema: object) -> Any:
-        """Give what was answered, and note its trace where no call is going on."""
-        if calls.current(self.name) is None:
-            calls.ended(self.name, said.trace_id)
-        return said.text if schema is None else read(schema, said.text)
-
-    def _headers(self, call: Call | None, own_system: bool) -> dict[str, str]:
-        to = call.whose if call is not None else calls.whose()
-        kind, _, owner = (call.unit if call is not None else to.unit("")).partition(":")
-        named = {"x-surefoot-session" if kind == "session" else "x-surefoot-actor": owner} if owner else {}
-        if to.actor:
-            named["x-surefoot-actor"] = calls.spelled(to.actor)
-        if call is not None:
-            named["x-surefoot-part-of"] = call.trace_id
-            if call.slices:
-                told = (f"{calls.spelled(name)}={calls.spelled(kind)}" for name, kind in call.slices.items())
-                named["x-surefoot-slices"] = ", ".join(told)
-        if own_system:
-            named["x-surefoot-render"] = "none"
-        return named
 
     # Outcomes and people ----------------------------------------------------------------------------------------------
 
@@ -259,24 +194,25 @@ class Agent:
     async def harness(
         self, prompt: str, schema: type[M], *, system: str = "", max_turns: int = TURNS,
         max_budget_usd: float | None = USD, tools: Sequence[Tool] = (), timeout_s: float = 300.0, model: str = "",
-        max_tokens: int | None = None,
+        max_tokens: int | None = None, on_turn: OnTurn | None = None,
     ) -> Harnessed[M]: ...  # fmt: skip
     @overload
     async def harness(
         self, prompt: str, schema: Mapping[str, Any] | None = None, *, system: str = "", max_turns: int = TURNS,
         max_budget_usd: float | None = USD, tools: Sequence[Tool] = (), timeout_s: float = 300.0, model: str = "",
-        max_tokens: int | None = None,
+        max_tokens: int | None = None, on_turn: OnTurn | None = None,
     ) -> Harnessed[Any]: ...  # fmt: skip
     async def harness(
         self, prompt: str, schema: object = None, *, system: str = "", max_turns: int = TURNS,
         max_budget_usd: float | None = USD, tools: Sequence[Tool] = (), timeout_s: float = 300.0, model: str = "",
-        max_tokens: int | None = None,
+        max_tokens: int | None = None, on_turn: OnTurn | None = None,
     ) -> Harnessed[Any]:  # fmt: skip
         """Let a model work on something for several turns, with tools, until its answer fits the schema.
 
         The limits are held by Surefoot: each request reserves its worst case before it is sent. Invalid when the price
         of the model is unknown and the budget is in USD (`max_budget_usd=None` bounds turns alone). Without a name the
-        model is `improver_model` of the settings.
+        model is `improver_model` of the settings. `on_turn`, plain or async, is told each turn when it was taken; what
+        it raises ends it.
         """
         terms = Terms(max_turns=max_turns, max_budget_usd=max_budget_usd, timeout_s=timeout_s, model=model,
                       max_tokens=max_tokens)  # fmt: skip
@@ -289,7 +225,7 @@ class Agent:
         async def ask(body: Mapping[str, Any]) -> Mapping[str, Any]:
             return await self._house.line.reach(turn(body))
 
-        return await Conversation(ask, self._new_id(), schema, tools, terms).held(prompt, system)
+        return await Conversation(ask, self._new_id(), schema, tools, terms, on_turn).held(prompt, system)
 
     # The house --------------------------------------------------------------------------------------------------------
 

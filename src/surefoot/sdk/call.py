@@ -183,7 +183,7 @@ def going_on(call: Call) -> Generator[Call]:
 @contextmanager
 def stepping(call: Call | None, name: str, kind: StepKind, text: str = "") -> Generator[Step]:
     """Note a step of a call, also when it raises; without a call it is noted nowhere."""
-    step = Step(name=name, kind=kind, started=time.time(), parent=_STEP.get(), input=text)
+    step = step_of(name, kind, text)
     mark = _STEP.set(step.id)
     try:
         yield step
@@ -193,8 +193,18 @@ def stepping(call: Call | None, name: str, kind: StepKind, text: str = "") -> Ge
     finally:
         _STEP.reset(mark)
         step.ended = time.time()
-        if call is not None and len(call.steps) < MOST_STEPS:
-            call.steps.append(step)
+        noted(call, step)
+
+
+def step_of(name: str, kind: StepKind, text: str = "") -> Step:
+    """Give a step that begins now, inside the one that is going on here."""
+    return Step(name=name, kind=kind, started=time.time(), parent=_STEP.get(), input=text)
+
+
+def noted(call: Call | None, step: Step) -> None:
+    """Note a step of a call, if there is one and it has room for it."""
+    if call is not None and len(call.steps) < MOST_STEPS:
+        call.steps.append(step)
 
 
 def ended(agent: str, trace_id: str) -> None:

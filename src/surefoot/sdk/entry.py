@@ -36,6 +36,11 @@ class Names:
     slices: tuple[str, ...] = ()
     answer: str = ""
 
+    def asked(self, arguments: Mapping[str, Any]) -> str:
+        """Give what a call was asked: its arguments without those that only say whose it is, and of which kind."""
+        aside = {self.session, self.actor, self.external_id, *self.slices}
+        return calls.text_in({name: value for name, value in arguments.items() if name not in aside} or arguments)
+
 
 @dataclass(slots=True)
 class _Note:
@@ -66,7 +71,7 @@ class Entries:
             call = self._begun(names, arguments)
             if calls.current(self.agent) is None:
                 call.assigned = await self.house.line.reach(self._assigned(call))
-            with self._noted(call, work.__name__, arguments) as note:
+            with self._noted(call, work.__name__, names.asked(arguments)) as note:
                 note.result = await work(*given, **named)
                 note.output = calls.text_out(note.result, names.answer)
             return note.result
@@ -80,7 +85,7 @@ class Entries:
             call = self._begun(names, arguments)
             if calls.current(self.agent) is None:
                 call.assigned = self.house.line.wait(self._assigned(call))
-            with self._noted(call, work.__name__, arguments) as note:
+            with self._noted(call, work.__name__, names.asked(arguments)) as note:
                 note.result = work(*given, **named)
                 note.output = calls.text_out(note.result, names.answer)
             return note.result
@@ -107,9 +112,9 @@ class Entries:
         return fresh if around is None else replace(fresh, unit=around.unit, assigned=around.assigned)
 
     @contextmanager
-    def _noted(self, call: Call, name: str, arguments: Mapping[str, Any]) -> Generator[_Note]:
+    def _noted(self, call: Call, name: str, asked: str) -> Generator[_Note]:
         """Let a run go on, and note how it ended: as a trace of its own, or as a step of the one around it."""
-        asked, around, note = calls.text_in(arguments), calls.current(self.agent), _Note()
+        around, note = calls.current(self.agent), _Note()
         if around is not None:
             with calls.stepping(around, name, "agent", asked) as step:
                 yield note

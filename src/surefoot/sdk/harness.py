@@ -52,6 +52,34 @@ class Harnessed(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Called:
+    """A tool that the model called, with which arguments (as it wrote them), and what it was told."""
+
+    name: str
+    arguments: str
+    result: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnTaken:
+    """One turn: what the model said, how that ended, the tools it called, and what all turns so far took.
+
+    `problem` says what did not fit in the answer, which is then sent back.
+    """
+
+    number: int
+    text: str
+    finish: str
+    called: tuple[Called, ...]
+    cost_usd: float
+    tokens: int
+    problem: str = ""
+
+
+OnTurn = Callable[[TurnTaken], Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """The limits, the model by its name at Surefoot, and how long an answer may be (in tokens)."""
 
@@ -62,11 +90,22 @@ class Terms:
     max_tokens: int | None = None
 
 
+class _Objection(Exception):
+    """What a listener raised; whatever it is, it is no end of ours."""
+
+    def __init__(self, problem: Exception) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
 class Conversation:
     """One conversation, from its first words to its end."""
 
-    def __init__(self, ask: Ask, session: str, schema: object, tools: Sequence[Tool], terms: Terms) -> None:
+    def __init__(
+        self, ask: Ask, session: str, schema: object, tools: Sequence[Tool], terms: Terms, on_turn: OnTurn | None = None
+    ) -> None:  # fmt: skip
         self._ask = ask
+        self._on_turn = on_turn
         self._schema = schema
         self._terms = terms
         self._tools = {tool.__name__: tool for tool in tools}
@@ -76,7 +115,10 @@ class Conversation:
         self._last: Harnessed[Any] = Harnessed(parsed=None, text="", stopped="turns", session=session)
 
     async def held(self, prompt: str, system: str = "") -> Harnessed[Any]:
-        """Hold it; Invalid for terms that cannot work, and Unavailable if not even the first turn could be taken."""
+        """Hold it; Invalid for terms that cannot work, and Unavailable if not even the first turn could be taken.
+
+        What the listener to turns raises ends the conversation and is raised here.
+        """
         messages: list[dict[str, Any]] = [{"role": "system", "content": system}] if system else []
         messages.append({"role": "user", "content": prompt})
         try:
@@ -84,6 +126,8 @@ class Conversation:
                 for number in range(self._terms.max_turns):
                     if (end := await self._turn(number, messages)) is not None:
                         return self._ended(end)
+        except _Objection as objection:
+            raise objection.problem from None
         except TimeoutError:
             return self._ended("time", f"it took longer than {self._terms.timeout_s:g} s")
         except BudgetExhausted as problem:
@@ -103,9 +147,14 @@ class Conversation:
             self._last, text=text, cost_usd=said["cost_usd"], tokens=said["tokens"], turns=said["turns"], problem=""
         )
         messages.append(message)
-        if calls := cast("list[dict[str, Any]]", message.get("tool_calls") or []):
-            messages += [await self._called(one) for one in calls]
-            return None
+        calls = [await self._called(one) for one in cast("list[dict[str, Any]]", message.get("tool_calls") or [])]
+        messages += calls
+        end = None if calls else self._judged(messages, text, finish)
+        await self._tell(number, finish, message, calls)
+        return end
+
+    def _judged(self, messages: list[dict[str, Any]], text: str, finish: str) -> Stopped | None:
+        """Say whether an answer ends it, and how; one that does not fit is sent back."""
         if finish == "refused":
             return "refused"
         try:
@@ -114,6 +163,28 @@ class Conversation:
             return self._sent_back(messages, problem, finish)
         self._last = replace(self._last, parsed=answer)
         return "answered"
+
+    async def _tell(self, number: int, finish: str, message: Mapping[str, Any], said: list[dict[str, Any]]) -> None:
+        """Tell whoever listens of a turn, before the next one is taken."""
+        if self._on_turn is None:
+            return
+        asked = cast("list[dict[str, Any]]", message.get("tool_calls") or [])
+        functions = [cast("dict[str, Any]", one.get("function") or {}) for one in asked]
+        called = tuple(
+            Called(name=str(function.get("name")), arguments=str(function.get("arguments")), result=one["content"])
+            for function, one in zip(functions, said, strict=True)
+        )
+        last = self._last
+        taken = TurnTaken(
+            number=number, text=last.text, finish=finish, called=called, cost_usd=last.cost_usd, tokens=last.tokens,
+            problem=last.problem,
+        )  # fmt: skip
+        try:
+            heard: object = self._on_turn(taken)
+            if inspect.isawaitable(heard):
+                await heard
+        except Exception as problem:
+            raise _Objection(problem) from problem
 
     def _body(self, number: int, messages: list[dict[str, Any]]) -> dict[str, Any]:
         shape, terms = schema_of(self._schema), self._terms

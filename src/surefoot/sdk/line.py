@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import os
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from surefoot.core.errors import Invalid
@@ -51,6 +52,12 @@ class Line:
             future.cancel()
             raise
 
+    def tell(self, work: Callable[[], object]) -> None:
+        """Do something on the line soon, if it is running, and wait for nothing."""
+        if self._loop is not None and self._pid == os.getpid():
+            with contextlib.suppress(RuntimeError):  # it has just ended
+                self._loop.call_soon_threadsafe(work)
+
     def is_here(self) -> bool:
         """Whether this is the line's own thread."""
         return self._thread is not None and threading.get_ident() == self._thread.ident
@@ -85,5 +92,7 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
     try:
         loop.run_forever()
     finally:
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()

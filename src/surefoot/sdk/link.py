@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 from urllib.parse import quote
@@ -21,6 +21,7 @@ import httpx2
 from surefoot.core.breaker import Breaker, ended, lets_through, sent
 from surefoot.core.errors import BudgetExhausted, Conflict, Forbidden, Invalid, NotFound, SurefootError, Unavailable
 from surefoot.core.signature import Unauthenticated
+from surefoot.sdk.within import Within
 
 TIMEOUT_S = 10.0
 CONNECT_S = 2.0
@@ -32,6 +33,10 @@ _KINDS: Mapping[str, type[SurefootError]] = {
 
 class Away(Unavailable):
     """Surefoot does not answer: it is not there, or too slow."""
+
+
+class Mistake(Unavailable):
+    """Surefoot answers that it made a mistake of its own, which it may make each time with the same request."""
 
 
 class Inside(Protocol):
@@ -85,32 +90,59 @@ class Link:
         A `patient` request is also sent while the server is left alone. One that breaks off is sent again at once,
         because the server may just have closed a connection that was idle, unless it may be sent only `once`.
         """
-        now = asyncio.get_running_loop().time
-        if not patient and not lets_through(self._breaker, now()):
+        if not patient and not lets_through(self._breaker, _now()):
             raise Away("Surefoot does not answer and is left alone for a moment", hint="agent.health() says more")
         client = await self._opened()  # no part of the time, since a Surefoot inside takes seconds to begin
-        if self._inside is not None:
-            timeout_s = max(timeout_s, INSIDE_S)
-        self._breaker = sent(self._breaker, now())
-        try:
+        timeout_s = self._patience(timeout_s)
+        request = _request(client, method, path, body, query, headers, timeout_s)
+        with self._heard_from():
             async with asyncio.timeout(timeout_s + CONNECT_S):
-                request = client.build_request(
-                    method, path, content=_written(body),
-                    params=dict(query or {}) or None, headers=dict(headers or {}),
-                    timeout=httpx2.Timeout(timeout_s, connect=CONNECT_S),
-                )  # fmt: skip
                 response = await _sent(client, request, once=once)
+        return _read(response)
+
+    @asynccontextmanager
+    async def listen(
+        self, path: str, *, body: object, headers: Mapping[str, str], silence_s: float
+    ) -> AsyncGenerator[tuple[Mapping[str, str], AsyncIterator[str]]]:
+        """Post a request and give its headers and the lines of its answer as they come; what `ask` raises is raised.
+
+        TimeoutError after `silence_s` without a line. A connection that ends too early raises httpx2.TransportError
+        from the lines; leaving the block closes it.
+        """
+        client = await self._opened()
+        patience_s = self._patience(silence_s)
+        request = _request(client, "POST", path, body, None, headers, patience_s)
+        with self._heard_from():
+            async with asyncio.timeout(patience_s + CONNECT_S):
+                response = await client.send(request, stream=True)
+                if response.status_code >= 400:
+                    await response.aread()
+        try:
+            if response.status_code >= 400:
+                _read(response)
+            yield _headers(response), _lines(response, silence_s)
+        finally:
+            await response.aclose()
+
+    def _patience(self, timeout_s: float) -> float:
+        return timeout_s if self._inside is None else max(timeout_s, INSIDE_S)
+
+    @contextmanager
+    def _heard_from(self) -> Generator[None]:
+        """Note whether the place answers what is sent in the block; Away if it does not."""
+        self._breaker = sent(self._breaker, _now())
+        try:
+            yield
         except (httpx2.TransportError, OSError, TimeoutError) as problem:
             self.up = False
-            self._breaker = ended(self._breaker, now(), well=False)
+            self._breaker = ended(self._breaker, _now(), well=False)
             where = f"at {self._place.url}" if self._place.url else "inside this program"
             raise Away(
                 f"Surefoot {where} does not answer ({type(problem).__name__})",
                 hint="check SUREFOOT_URL, and that surefoot serve runs",
             ) from None
         self.up = True
-        self._breaker = ended(self._breaker, now(), well=True)
-        return _read(response)
+        self._breaker = ended(self._breaker, _now(), well=True)
 
     async def aclose(self) -> None:
         """Let go of all connections, and of the Surefoot inside."""
@@ -143,11 +175,36 @@ class Link:
         await self._inside.__aenter__()
         return httpx2.AsyncClient(
             base_url="http://127.0.0.1", headers={"authorization": f"Bearer {here.token}", **_JSON}, trust_env=False,
-            transport=httpx2.ASGITransport(here.gateway, raise_app_exceptions=False),
+            transport=Within(here.gateway),
         )  # fmt: skip
 
 
 _JSON = {"content-type": "application/json", "accept": "application/json"}
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _request(
+    client: httpx2.AsyncClient, method: str, path: str, body: object, query: Mapping[str, str | int | float] | None,
+    headers: Mapping[str, str] | None, timeout_s: float,
+) -> httpx2.Request:  # fmt: skip
+    return client.build_request(
+        method, path, content=_written(body), params=dict(query or {}) or None, headers=dict(headers or {}),
+        timeout=httpx2.Timeout(timeout_s, connect=CONNECT_S),
+    )  # fmt: skip
+
+
+async def _lines(response: httpx2.Response, silence_s: float) -> AsyncIterator[str]:
+    """Give the lines of an answer; TimeoutError when none comes for so long."""
+    lines = response.aiter_lines()
+    while True:
+        async with asyncio.timeout(silence_s):
+            line = await anext(lines, None)
+        if line is None:
+            return
+        yield line
 
 
 def _written(body: object) -> bytes | None:
@@ -168,8 +225,12 @@ def segment(text: str) -> str:
     return quote(text, safe="")
 
 
+def _headers(response: httpx2.Response) -> Mapping[str, str]:
+    return {name.lower(): value for name, value in response.headers.items()}
+
+
 def _read(response: httpx2.Response) -> Got:
-    headers = {name.lower(): value for name, value in response.headers.items()}
+    headers = _headers(response)
     try:
         body: Any = response.json() if response.content else None
     except ValueError:
@@ -186,7 +247,7 @@ def _error(status: int, body: object, *, again: bool) -> SurefootError:
     if isinstance(inner, dict):
         told = cast("dict[str, Any]", inner)
     message, hint = str(told.get("message") or f"Surefoot answered {status}"), str(told.get("hint") or "")
-    kind = None if again else _KINDS.get(str(told.get("code")))
+    kind = None if again else Mistake if told.get("code") == "internal" else _KINDS.get(str(told.get("code")))
     if kind is None:
         kind = Unavailable if again or status >= 500 or status in (408, 425, 429) else Invalid
     return kind(message, hint=hint)

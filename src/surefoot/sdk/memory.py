@@ -22,10 +22,11 @@ from surefoot.core.errors import NotFound, SurefootError, Unavailable
 from surefoot.core.memory import checked_key, checked_value
 from surefoot.sdk.call import Whose, spelled, whose
 from surefoot.sdk.house import V1, House
-from surefoot.sdk.link import segment
+from surefoot.sdk.link import Away, segment
 from surefoot.sdk.waiting import Item
 
 LOOK_EVERY_S = 0.5
+PAGE = 200
 _log = logging.getLogger("surefoot.sdk")
 
 
@@ -113,9 +114,16 @@ class Memory:
 
     async def entries(self, pattern: str = "*") -> list[Remembered]:
         """Give all of one scope, by default the agent's, by key."""
-        query = {"pattern": pattern, **({} if self._scope else {"scope": "agent"})}
-        body = await self._read("memory", query, {"entries": []})
-        return [_remembered(one) for one in body["entries"]]
+        query = {"pattern": pattern, "limit": PAGE, **({} if self._scope else {"scope": "agent"})}
+        found: list[Remembered] = []
+        after: str | None = ""
+        while after is not None:
+            body = await self._read("memory", {**query, **({"cursor": after} if after else {})}, None)
+            if body is None:
+                return []
+            found += [_remembered(one) for one in body["entries"]]
+            after = body["next"]
+        return found
 
     async def search(self, text: str, limit: int = 10) -> list[Remembered]:
         """Give what is most like a text, by its words, nearest first; items of lists one by one."""
@@ -127,12 +135,16 @@ class Memory:
         return (await self._changes(after, pattern, limit))[0]
 
     def on_change(self, pattern: str = "*") -> Callable[[Callable[[Changed], Any]], Watch]:
-        """Call a function, plain or async, for each change from now on; on a thread of its own, until `stop()`."""
+        """Call a function, plain or async, for each change from now on; on a thread of its own, until `stop()`.
+
+        While Surefoot is away nothing is heard; what happened meanwhile is heard when it is back. From now on is from
+        when it could first be asked.
+        """
         here, owner = self._headers(), self._scope
 
         def register(work: Callable[[Changed], Any]) -> Watch:
             async def news(after: int) -> tuple[list[Changed], int]:
-                found, after = await self._changes(after, pattern, 1000, headers=here)
+                found, after = await self._changes(after, pattern, 1000, headers=here, strict=True)
                 return [one for one in found if not owner or one.scope == owner], after
 
             return Watch(self._house, news, work)
@@ -140,10 +152,13 @@ class Memory:
         return register
 
     async def _changes(
-        self, after: int, pattern: str, limit: int, *, headers: Mapping[str, str] | None = None
+        self, after: int, pattern: str, limit: int, *, headers: Mapping[str, str] | None = None, strict: bool = False
     ) -> tuple[list[Changed], int]:  # fmt: skip
         query = {"after": after, "pattern": pattern, "limit": limit}
-        body = await self._read("memory-changes", query, {"changes": [], "next": after}, headers=headers, scoped=False)
+        away: Any = None if strict else {"changes": [], "next": after}
+        body = await self._read("memory-changes", query, away, headers=headers, scoped=False)
+        if body is None:
+            raise Away("Surefoot is away", hint="agent.health() says more")
         return [_changed(one) for one in body["changes"]], max(after, int(body["next"]))
 
     async def _read(
@@ -233,7 +248,6 @@ class Watch:
 
     async def _told(self) -> None:
         after = await self._newest()
-        self._ready.set()
         while not self._over.is_set():
             found: list[Changed] = []
             with contextlib.suppress(SurefootError):
@@ -252,13 +266,19 @@ class Watch:
             _log.exception("a listener to changes of memory failed at %s", one.key)
 
     async def _newest(self) -> int:
-        """Go past what happened before."""
+        """Go past what happened before, once that can be asked; nobody waits for a Surefoot that is away."""
         after = 0
         while not self._over.is_set():
-            found, later = await self._news(after)
+            try:
+                found, later = await self._news(after)
+            except SurefootError:
+                self._ready.set()
+                await asyncio.sleep(LOOK_EVERY_S)
+                continue
             if not found and later == after:
-                return after
+                break
             after = later
+        self._ready.set()
         return after
 
 

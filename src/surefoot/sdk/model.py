@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
 
 from surefoot.core.errors import Invalid
 from surefoot.core.wire import heard
-from surefoot.sdk.link import Got, Link
+from surefoot.sdk.link import Link
 
 AI_S = 120.0
+PATH = "/v1/chat/completions"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,17 +33,17 @@ class Said:
 
 async def asked(link: Link, body: Mapping[str, Any], headers: Mapping[str, str], timeout_s: float) -> Said:
     """Ask, and give what was answered."""
-    got = await link.ask(
-        "POST", "/v1/chat/completions", body=body, headers=headers, timeout_s=timeout_s, patient=True, once=True
-    )
-    return _said(got)
+    got = await link.ask("POST", PATH, body=body, headers=headers, timeout_s=timeout_s, patient=True, once=True)
+    return read_whole(got.body, got.headers)
 
 
 def body_of(
     agent: str, user: str, system: str | None, messages: list[Mapping[str, Any]] | None, schema: object,
     more: Mapping[str, Any],
 ) -> dict[str, Any]:  # fmt: skip
-    """Give the body of a request; Invalid when nothing is asked."""
+    """Give the body of a request; Invalid when nothing is asked, or in pieces where it has to be whole."""
+    if more.get("stream"):
+        raise Invalid("ai() gives whole answers", hint="async for piece in agent.ai.stream(...)")
     if not user and not messages:
         raise Invalid("the model is asked nothing", hint="give user=, or messages=")
     told: list[Mapping[str, Any]] = [{"role": "system", "content": system}] if system else []
@@ -103,12 +104,19 @@ def _json_in(text: str) -> str:
     return text[min(starts) : end + 1] if starts and min(starts) < end else text
 
 
-def _said(got: Got) -> Said:
-    told, headers = heard("chat", got.body), got.headers
-    body: object = got.body
-    model = str(cast("dict[str, Any]", body).get("model", "")) if isinstance(body, dict) else ""
+def begun(headers: Mapping[str, str]) -> Said:
+    """Give what is known of an answer that has begun: which version speaks, and under which trace."""
     return Said(
-        text=told.text, finish=told.finish, version=int(headers.get("x-surefoot-version") or 0), model=model,
-        trace_id=headers.get("x-surefoot-trace-id", ""), tokens_in=told.tokens_in, tokens_out=told.tokens_out,
-        cost_usd=float(headers.get("x-surefoot-cost-usd") or 0),
+        text="", finish="truncated", version=int(headers.get("x-surefoot-version") or 0),
+        trace_id=headers.get("x-surefoot-trace-id", ""),
+    )  # fmt: skip
+
+
+def read_whole(body: object, headers: Mapping[str, str]) -> Said:
+    """Give what a whole answer says."""
+    told = heard("chat", body)
+    model = str(cast("dict[str, Any]", body).get("model", "")) if isinstance(body, dict) else ""
+    return replace(
+        begun(headers), text=told.text, finish=told.finish, model=model, tokens_in=told.tokens_in,
+        tokens_out=told.tokens_out, cost_usd=float(headers.get("x-surefoot-cost-usd") or 0),
     )  # fmt: skip

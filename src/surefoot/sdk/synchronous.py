@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from pydantic import BaseModel
 
-from surefoot.sdk.harness import TURNS, USD, Harnessed, Tool
-from surefoot.sdk.model import AI_S
+from surefoot.sdk.ai import Ai, SyncAi
+from surefoot.sdk.harness import TURNS, USD, Harnessed, OnTurn, Tool
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from surefoot.sdk.house import House
     from surefoot.sdk.memory import Changed, Memory, Remembered
-    from surefoot.sdk.model import Said
     from surefoot.sdk.waits import Decision
 
 M = TypeVar("M", bound=BaseModel)
@@ -31,13 +30,9 @@ M = TypeVar("M", bound=BaseModel)
 class Asynchronous(Protocol):
     """An agent whose methods are awaited."""
 
+    ai: Ai
     memory: Memory
 
-    def spoken(
-        self, user: str, schema: object, system: str | None, messages: list[Mapping[str, Any]] | None,
-        timeout_s: float, more: Mapping[str, Any],
-    ) -> Coroutine[Any, Any, Said]: ...  # fmt: skip
-    def heard(self, said: Said, schema: object) -> Any: ...
     def outcome(
         self, trace_id: str = "", *, expected: str = "", success: bool | None = None, score: float | None = None,
         comment: str = "", external_id: str = "",
@@ -50,7 +45,7 @@ class Asynchronous(Protocol):
     def harness(
         self, prompt: str, schema: Any = None, *, system: str = "", max_turns: int = TURNS,
         max_budget_usd: float | None = USD, tools: Sequence[Tool] = (), timeout_s: float = 300.0, model: str = "",
-        max_tokens: int | None = None,
+        max_tokens: int | None = None, on_turn: OnTurn | None = None,
     ) -> Coroutine[Any, Any, Harnessed[Any]]: ...  # fmt: skip
 
 
@@ -66,28 +61,10 @@ class SyncAgent:
         """The agent's memory."""
         return SyncMemory(self._agent.memory, self._house)
 
-    @overload
-    def ai(
-        self, user: str = "", *, schema: None = None, system: str | None = None,
-        messages: list[Mapping[str, Any]] | None = None, timeout_s: float = AI_S, **more: Any,
-    ) -> str: ...  # fmt: skip
-    @overload
-    def ai(
-        self, user: str = "", *, schema: type[M], system: str | None = None,
-        messages: list[Mapping[str, Any]] | None = None, timeout_s: float = AI_S, **more: Any,
-    ) -> M: ...  # fmt: skip
-    @overload
-    def ai(
-        self, user: str = "", *, schema: Mapping[str, Any], system: str | None = None,
-        messages: list[Mapping[str, Any]] | None = None, timeout_s: float = AI_S, **more: Any,
-    ) -> Any: ...  # fmt: skip
-    def ai(
-        self, user: str = "", *, schema: object = None, system: str | None = None,
-        messages: list[Mapping[str, Any]] | None = None, timeout_s: float = AI_S, **more: Any,
-    ) -> Any:  # fmt: skip
-        """Ask the agent's model."""
-        said = self._house.line.wait(self._agent.spoken(user, schema, system, messages, timeout_s, more))
-        return self._agent.heard(said, schema)
+    @property
+    def ai(self) -> SyncAi:
+        """Asks the agent's model."""
+        return SyncAi(self._agent.ai, self._house)
 
     def outcome(
         self, trace_id: str = "", *, expected: str = "", success: bool | None = None, score: float | None = None,
@@ -111,23 +88,23 @@ class SyncAgent:
     def harness(
         self, prompt: str, schema: type[M], *, system: str = "", max_turns: int = TURNS,
         max_budget_usd: float | None = USD, tools: Sequence[Tool] = (), timeout_s: float = 300.0, model: str = "",
-        max_tokens: int | None = None,
+        max_tokens: int | None = None, on_turn: OnTurn | None = None,
     ) -> Harnessed[M]: ...  # fmt: skip
     @overload
     def harness(
         self, prompt: str, schema: Mapping[str, Any] | None = None, *, system: str = "", max_turns: int = TURNS,
         max_budget_usd: float | None = USD, tools: Sequence[Tool] = (), timeout_s: float = 300.0, model: str = "",
-        max_tokens: int | None = None,
+        max_tokens: int | None = None, on_turn: OnTurn | None = None,
     ) -> Harnessed[Any]: ...  # fmt: skip
     def harness(
         self, prompt: str, schema: Any = None, *, system: str = "", max_turns: int = TURNS,
         max_budget_usd: float | None = USD, tools: Sequence[Tool] = (), timeout_s: float = 300.0, model: str = "",
-        max_tokens: int | None = None,
+        max_tokens: int | None = None, on_turn: OnTurn | None = None,
     ) -> Harnessed[Any]:  # fmt: skip
-        """Let a model work on something; its tools are called on a thread of their own."""
+        """Let a model work on something; its tools, and `on_turn`, are called on a thread of their own."""
         work = self._agent.harness(
             prompt, schema, system=system, max_turns=max_turns, max_budget_usd=max_budget_usd, tools=tools,
-            timeout_s=timeout_s, model=model, max_tokens=max_tokens,
+            timeout_s=timeout_s, model=model, max_tokens=max_tokens, on_turn=on_turn,
         )  # fmt: skip
         with ThreadPoolExecutor(1) as apart:
             return apart.submit(copy_context().run, asyncio.run, work).result()

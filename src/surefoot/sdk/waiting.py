@@ -3,8 +3,9 @@
 Nothing here ever stops the program: what does not fit is not taken and counted as lost, what the server refuses is
 counted as refused with its reason, and everything else is sent again until it arrives, so nothing that was taken is
 dropped while the program runs, not even when the token is refused. Traces of one agent that stand together go in one
-request; one that is refused as a whole is sent again one by one, so that a bad one takes no others with it. Each
-carries a key of its own, so that what is sent twice, because an answer was lost, counts once.
+request; one that is refused as a whole is sent again one by one, so that a bad one takes no others with it. What
+Surefoot makes a mistake over each time counts as refused in the end, since all else waits behind it. Each carries a key
+of its own, so that what is sent twice, because an answer was lost, counts once.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any, cast
 
 from surefoot.core.errors import SurefootError, Unavailable
 from surefoot.core.signature import Unauthenticated
+from surefoot.sdk.link import Mistake
 
 MOST_ITEMS = 10_000
 MOST_BYTES = 16 * 1024 * 1024
@@ -27,6 +29,7 @@ BATCH = 100
 BATCH_BYTES = 180 * 1024
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
+MOST_MISTAKES = 20  # over a minute
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,6 +42,7 @@ class Item:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     batch: str = ""
     size: int = 0
+    mistakes: int = 0
     done: asyncio.Future[Any] | None = None
 
 
@@ -117,6 +121,8 @@ class Waiting:
                 answer = await self._trying(_joined(group))
             except (Unavailable, Unauthenticated) as away:
                 self.counts.problem = away.message
+                if self._given_up(group, away):
+                    continue
                 self._put_off(away)
                 await asyncio.sleep(pause * (0.5 + random.random() / 2))
                 pause = min(LONGEST_PAUSE_S, pause * 2)
@@ -134,6 +140,20 @@ class Waiting:
                         item.done.set_result(answer)
             pause = FIRST_PAUSE_S
         self._empty.set()
+
+    def _given_up(self, group: list[Item], away: SurefootError) -> bool:
+        """Whether it was a mistake again: then they are sent one by one, and one alone counts as refused."""
+        if not isinstance(away, Mistake):
+            return False
+        group[0].mistakes += 1
+        if group[0].mistakes < MOST_MISTAKES:
+            return False
+        if len(group) > 1:
+            self._apart, group[0].mistakes = len(group), 0  # it may have been another's
+            return True
+        self._over(group, refused={"": away.message})
+        self._told(group, away)
+        return True
 
     async def _trying(self, item: Item) -> Any:
         """Send; a mistake on the way is as if nobody answered, since whoever sends must not die of it."""

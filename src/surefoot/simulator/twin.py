@@ -50,16 +50,18 @@ def decisions(
 ) -> Array:
     """Give each canary's action; `labels` by row, epoch and kind, `level` the index of each epoch's share."""
     rows, levels = np.arange(len(labels)), len(settings.shares_percent)
-    by_level = np.zeros((len(labels), levels, 4))
-    for step in range(levels):
-        by_level[:, step] = (labels * (level == step)[:, :, None]).sum(axis=1)
+    kinds = np.ascontiguousarray(np.moveaxis(labels, 2, 0))
+    cell = (rows[:, None] * levels + level).ravel()
+    by_level = np.stack(
+        [np.bincount(cell, kind.ravel(), len(rows) * levels).reshape(-1, levels) for kind in kinds], axis=2
+    )
     e_win, e_guard = (mixture(np.einsum("nlk,lkr->nr", by_level, table)) for table in tables)
-    challenger, incumbent = labels[:, :, CF] + labels[:, :, CS], labels[:, :, NF] + labels[:, :, NS]
+    challenger, incumbent = kinds[CF] + kinds[CS], kinds[NF] + kinds[NS]
     both = (challenger > 0) & (incumbent > 0)
     total = np.maximum(challenger + incumbent, 1)
-    over = np.where(both, labels[:, :, CF] * incumbent / total, 0).sum(axis=1)
-    under = np.where(both, labels[:, :, NF] * challenger / total, 0).sum(axis=1)
-    none_failed = both.any(axis=1) & (labels[:, :, CF].sum(axis=1) == 0)
+    over = np.where(both, kinds[CF] * incumbent / total, 0).sum(axis=1)
+    under = np.where(both, kinds[NF] * challenger / total, 0).sum(axis=1)
+    none_failed = both.any(axis=1) & (kinds[CF].sum(axis=1) == 0)
     quiet = np.where(under > 0, over <= settings.mh_limit * under, (over == 0) & none_failed)
     now = level[rows, epoch]
     climbs = (challenger[rows, epoch] >= settings.min_fresh_labels) & quiet & (now < levels - 1)

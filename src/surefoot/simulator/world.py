@@ -149,17 +149,18 @@ class World:
     def deliver(self, rows: Array, look: int, rng: Any) -> None:
         """Let labels arrive, at the share of their own epoch."""
         used = self.used(rows)
-        waiting = self.pending[rows, :used]
         for kind in range(4):
             mean = self.scenario.failure_delay if kind in (CF, NF) else self.scenario.success_delay
-            column = waiting[:, :, kind]
-            arrived = column.copy() if mean == 0 else np.zeros_like(column)
             if mean > 0:
-                some = column > 0
-                arrived[some] = rng.binomial(column[some], 1 - np.exp(-1 / (LOOKS_A_DAY * mean)))
-            self.labels[rows, :used, kind] += arrived
-            self.pending[rows, :used, kind] -= arrived
-            self.recent[rows, look, kind] = arrived.sum(axis=1)
+                at, epoch = np.nonzero(self.pending[rows, :used, kind])
+            else:  # only what was served just now can wait
+                at, epoch = np.arange(len(rows)), self.epoch[rows]
+            arrived = self.pending[rows[at], epoch, kind]
+            if mean > 0:
+                arrived = rng.binomial(arrived, 1 - np.exp(-1 / (LOOKS_A_DAY * mean)))
+            self.labels[rows[at], epoch, kind] += arrived
+            self.pending[rows[at], epoch, kind] -= arrived
+            self.recent[rows, look, kind] = np.bincount(at, arrived, len(rows))
 
     def follow(self, rows: Array, share: Array, verdict: Array, day: float) -> None:
         """Carry out what a policy decided: an end, or another share, which begins a new epoch."""

@@ -13,10 +13,10 @@ import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
+from surefoot.adapters.clients import async_client, trust
 from surefoot.adapters.models.endpoint import Endpoint
 from surefoot.adapters.models.prices import cost_of, most_tokens
 from surefoot.adapters.models.setback import Setback, is_broken, is_refusal, late, setback_of, unreadable
@@ -25,8 +25,7 @@ from surefoot.core.proposal import Cost
 from surefoot.ports import Finish
 
 if TYPE_CHECKING:  # the library takes over a second to import: only who asks a model waits for it
-    import ssl
-
+    import httpx2
     from openai import AsyncOpenAI
     from pydantic_ai.messages import ModelMessage, ModelResponse
     from pydantic_ai.models import ModelRequestParameters
@@ -98,14 +97,14 @@ async def ask(endpoint: Endpoint, letter: Letter, *, until: float) -> Reply:
 
 async def ready() -> None:
     """Load the library and the trust store; the first time this takes seconds, so it is no part of a deadline."""
-    if not _trust.cache_info().currsize:
+    if not trust.cache_info().currsize:
         await asyncio.to_thread(_load)
 
 
 def _load() -> None:
     for name in ("direct", "models.openai", "providers.openai_compatible"):
         import_module(f"pydantic_ai.{name}")
-    _trust()
+    trust()
 
 
 async def _sent(endpoint: Endpoint, letter: Letter) -> Reply:
@@ -135,26 +134,15 @@ async def _sent(endpoint: Endpoint, letter: Letter) -> Reply:
     return _reply(endpoint, letter, response)
 
 
-@cache
-def _trust() -> ssl.SSLContext:
-    import httpx2
-
-    return httpx2.create_ssl_context()
-
-
 @asynccontextmanager
 async def _client(endpoint: Endpoint, began: list[bool]) -> AsyncGenerator[AsyncOpenAI]:
     """Open a client for one request; `began` gets an entry when an answer starts to arrive."""
-    import httpx2
     from openai import AsyncOpenAI
 
     async def note(_: httpx2.Response) -> None:
         began.append(True)
 
-    # No proxy stands between this machine and itself.
-    async with httpx2.AsyncClient(
-        verify=_trust(), timeout=endpoint.timeout_s, trust_env=not endpoint.loopback, event_hooks={"response": [note]}
-    ) as http:
+    async with async_client(endpoint.timeout_s, loopback=endpoint.loopback, on_answer=note) as http:
         client = AsyncOpenAI(
             base_url=endpoint.base_url, api_key=endpoint.api_key or "none", http_client=http, max_retries=0,
             timeout=endpoint.timeout_s,

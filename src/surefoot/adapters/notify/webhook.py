@@ -11,12 +11,13 @@ import asyncio
 import json
 import secrets
 import ssl
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import datetime
 
-from surefoot.adapters.notify.address import Resolve, Target, looked_up, permitted, target_of
+from surefoot.adapters.address import Resolve, Target, looked_up, reached, target_of
 from surefoot.core.errors import Unavailable
 from surefoot.core.notice import Notice, document
+from surefoot.core.reach import Reach
 from surefoot.core.signature import sign
 
 TIMEOUT_S = 10.0
@@ -26,14 +27,14 @@ class Webhook:
     """One address that is told; `clock`, `nonce` and `resolve` may be scripted."""
 
     def __init__(
-        self, url: str, secret: str, *, clock: Callable[[], datetime], allow_private_hosts: Collection[str] = (),
+        self, url: str, secret: str, *, clock: Callable[[], datetime], reach: Reach,
         nonce: Callable[[], str] = lambda: secrets.token_urlsafe(18), resolve: Resolve = looked_up,
         timeout_s: float = TIMEOUT_S,
     ) -> None:  # fmt: skip
         self._url = url
         self._secret = secret
         self._clock = clock
-        self._allowed = allow_private_hosts
+        self._reach = reach
         self._nonce = nonce
         self._resolve = resolve
         self._timeout_s = timeout_s
@@ -45,7 +46,9 @@ class Webhook:
         head = self._head(target, body)
         try:
             async with asyncio.timeout(self._timeout_s):
-                address = await permitted(target, self._allowed, self._resolve)
+                address, *_ = await reached(
+                    self._reach, target.host, target.port, tls=target.tls, resolve=self._resolve
+                )
                 status = await _posted(target, address, head + body)
         except TimeoutError:
             raise Unavailable(

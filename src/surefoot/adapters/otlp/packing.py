@@ -1,114 +1,77 @@
-"""Packing: requests of OTLP to rows of spans, redacted.
+"""Packing: requests of OTLP to groups of spans, redacted.
 
-Speed decides the shape: each attribute of a span is looked at once. The texts of a whole request are put together and
-looked through once each (spans repeat what their parents say), most of them many at a time; only the messages that
-have a text with something to redact are gone through again and changed. What a span is searched by is read from what
-was sent, and redacted as a name.
+Speed decides the shape. The bytes of a whole request are looked through once for what may have to be redacted; a
+span in which nothing is suspicious is kept as the bytes it came in, and only of the others each text is looked at.
+What a span is searched by is read from what was sent, and redacted as a name.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Mapping, Set
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Literal, TypeVar
 
 from google.protobuf.message import DecodeError
+from google.protobuf.message import Message as AnyMessage
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest as Logs
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest as Traces
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs
-from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as Message
 
 from surefoot.adapters.otlp import answers, body, jsonform
-from surefoot.adapters.otlp.cleaning import Changed, Texts, clean, clean_span, collect, collect_span, may_change
+from surefoot.adapters.otlp.cleaning import Cleaning
+from surefoot.adapters.otlp.grouping import Sheaves
+from surefoot.adapters.otlp.layout import Place, laid_out
+from surefoot.adapters.otlp.reading import Doubts, Reading, Suspect
+from surefoot.adapters.otlp.sketch import sketched
 from surefoot.core import otel
 from surefoot.core.errors import Invalid
-from surefoot.core.span import SpanRow
 from surefoot.ports.spans import Parcel, Terms
 
-R = TypeVar("R", Traces, Logs)
-MOST_NAME_CHARS = 512
+M = TypeVar("M", bound=AnyMessage)
 _CACHED, _CACHED_CHARS = 4_096, 1_024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NO_TRACE_ID, _NO_PARENT = bytes(16), (b"", bytes(8))
-BAD_TRACE_ID = "a trace_id is not 16 bytes, or all zero"
-BAD_SPAN_ID = "a span_id is not 8 bytes, or all zero"
-NO_AGENT = "a span names no agent (set service.name, gen_ai.agent.name or surefoot.agent)"
 NO_TRACE = f"a {otel.EVALUATION} event names no trace_id of 16 bytes"
 OTHER_LOGS = f"of logs only {otel.EVALUATION} events are kept"
 
 
-class _Found(NamedTuple):
-    """A span on its way to its row: its ids and its agent, and what the rest is made of."""
-
-    trace_id: bytes
-    span_id: bytes
-    agent: str
-    told: otel.Told
-    message: Message
-    attributes: dict[str, Any]
-    resource: dict[str, Any]
-    prefix: _Prefix
-
-
-class _Looked(NamedTuple):
-    """What came of looking through the texts of a request: those that were read, the doubtful ones, what is changed."""
-
-    texts: Set[Any]
-    doubtful: Collection[str]
-    changed: Changed
-
-
-class _Prefix:
-    """What the bodies of all spans of one scope begin with."""
-
-    def __init__(self, group: ResourceSpans, scoped: ScopeSpans) -> None:
-        self.group = group
-        self.scoped = scoped
-        self.resource = self.scope = b""
-
-    def write(self) -> None:
-        """Read both anew, once nothing in them is changed any more."""
-        self.resource = body.field(body.RESOURCE, self.group.resource.SerializeToString()) + body.SCOPE_SPANS
-        self.scope = body.field(body.SCOPE, self.scoped.scope.SerializeToString()) + body.SPANS
-
-    def body(self, message: Message) -> bytes:
-        """Give the body of a span."""
-        span, scope = message.SerializeToString(), self.scope
-        length = body.varint(len(span))
-        return b"".join((self.resource, body.varint(len(scope) + len(length) + len(span)), scope, length, span))
+def _everywhere(content: bytes, at: int) -> tuple[int, int]:
+    return at, len(content)
 
 
 class Packing:
     """Reads requests; `redact` gives a text as it may be kept, `redact_name` a name, `redact_label` that of a field.
 
-    `doubtful` gives those of many texts that the first two might change. Implements `ports.spans.Packer`.
+    `suspect` gives the first place from a point on where the first two might change something: where it begins and
+    ends. Implements `ports.spans.Packer`.
     """
 
     def __init__(
         self, redact: Callable[[str], str], redact_name: Callable[[str], str], redact_label: Callable[[str], str],
-        doubtful: Callable[[Collection[str]], Collection[str]] = lambda texts: texts,
+        suspect: Suspect = _everywhere,
     ) -> None:  # fmt: skip
-        self._redact = redact
-        self._doubtful = doubtful
-        self._label = lru_cache(_CACHED)(redact_label)
-        self._redact_short = lru_cache(_CACHED)(redact)
-        self._name = lru_cache(_CACHED)(redact_name)
+        short, name, label = (lru_cache(_CACHED)(one) for one in (redact, redact_name, redact_label))
+        self._suspect = suspect
+        self._clean = Cleaning(lambda text: short(text) if len(text) <= _CACHED_CHARS else redact(text), name, label)
 
     def traces(self, content: bytes, terms: Terms, *, as_json: bool) -> Parcel:
         """Read spans."""
         parcel = Parcel()
-        request = jsonform.traces(content, parcel.rejected) if as_json else _parsed(Traces, content)
-        self._pack(request.resource_spans, terms, parcel)
+        if as_json:
+            content = jsonform.traces(content, parcel.rejected).SerializeToString()
+        self._pack(content, terms, parcel)
         return parcel
 
     def logs(self, content: bytes, terms: Terms, *, as_json: bool) -> Parcel:
         """Read the evaluations among log records; each becomes a span of its own below the one that it judges."""
         parcel = Parcel()
-        request = jsonform.logs(content, parcel.rejected) if as_json else _parsed(Logs, content)
-        self._pack([_judged(group, parcel) for group in request.resource_logs], terms, parcel)
+        request = jsonform.logs(content, parcel.rejected) if as_json else _logs(content)
+        spans = Traces(resource_spans=[_judged(group, parcel) for group in request.resource_logs])
+        self._pack(spans.SerializeToString(), terms, parcel)
         return parcel
 
     def receipt(self, what: Literal["spans", "logs"], rejected: int, why: str, *, as_json: bool) -> bytes:
@@ -119,117 +82,39 @@ class Packing:
         """Give the answer to a request that was not."""
         return answers.problem(status, message, as_json=as_json)
 
-    def _pack(self, groups: Iterable[ResourceSpans], terms: Terms, parcel: Parcel) -> None:
-        texts, prefixes = Texts(set(), set()), list[_Prefix]()
-        found = [one for group in groups for one in _found(group, terms, parcel, texts, prefixes)]
-        looked = self._looked(texts)
-        cleaned = _clean(found, prefixes, looked.changed) if any(looked.changed) else set[int]()
-        for prefix in prefixes:
-            prefix.write()
-        now = (terms.now - _EPOCH) // timedelta(microseconds=1)
-        for one in found:
-            row = self._row(one, now, looked)
-            if row.name == otel.EVALUATION:
-                parcel.evaluations.append((row, body.read(row)))
-                continue
-            parcel.rows.append(row)
-            if row.kind == "agent" or not row.parent_id:
-                if not terms.knows(row.agent):
-                    parcel.strangers.add(row.agent)
-                else:
-                    as_read = id(one.message) not in cleaned
-                    parcel.tops.append(
-                        body.span_of(row, one.message, one.attributes, {}) if as_read else body.read(row)
-                    )
+    def _pack(self, content: bytes, terms: Terms, parcel: Parcel) -> None:
+        with _reading(Traces):
+            request, (content, resources) = sketched(content), laid_out(content)
+        doubts, now = Doubts(content, self._suspect), (terms.now - _EPOCH) // timedelta(microseconds=1)
+        for group, (place, scopes) in zip(request.resource_spans, resources, strict=True):
+            told = body.attributes_of(group.resource.attributes)
+            head = self._kept(group.resource, body.RESOURCE, place, doubts, self._clean.resource)
+            reading = Reading(self._clean, told, Sheaves(head, content, now), doubts, terms, parcel)
+            for scoped, spread in zip(group.scope_spans, scopes, strict=True):
+                scope = self._kept(scoped.scope, body.SCOPE, spread.head, doubts, self._clean.scope)
+                for span, place in zip(scoped.spans, spread.spans, strict=True):
+                    reading.span(span, place, scope)
+            reading.end()
 
-    def _row(self, one: _Found, now: int, looked: _Looked) -> SpanRow:
-        """Give the row of a span whose message is clean; a clock that goes ahead of ours is held back to ours."""
-        trace_id, span_id, agent, told, message, attributes, resource, prefix = one
-        parent, name = message.parent_span_id, message.name
-        return SpanRow(
-            trace_id.hex(), span_id.hex(), "" if parent in _NO_PARENT else parent.hex(), agent,
-            otel.version_of(attributes, resource), name[:MOST_NAME_CHARS],
-            "evaluation" if name == otel.EVALUATION else otel.kind_of(attributes, told.kinds),
-            otel.status_of(message.status.code, attributes),
-            min(now, message.start_time_unix_nano // 1_000), min(now, message.end_time_unix_nano // 1_000),
-            self._named(attributes, told.session, looked), self._named(attributes, told.actor, looked),
-            prefix.body(message),
-        )  # fmt: skip
-
-    def _named(self, attributes: Mapping[str, Any], names: tuple[str, ...], looked: _Looked) -> str:
-        """Give the name of a session or a person; a text that was looked at and is not doubtful may be kept."""
-        if not names:
-            return ""
-        name = otel.first_text(attributes, names)
-        if name in looked.texts and name not in looked.doubtful and len(name) <= MOST_NAME_CHARS:
-            return name
-        return name and self._name(name[:MOST_NAME_CHARS])
-
-    def _looked(self, texts: Texts) -> _Looked:
-        """Find the texts that may not be kept as they are, and what is kept instead."""
-        short, whole = self._redact_short, self._redact
-        doubtful = self._doubtful({text for text in texts.values if isinstance(text, str)})
-        values = ((text, short(text) if len(text) <= _CACHED_CHARS else whole(text)) for text in doubtful)
-        labels = ((label, self._label(label)) for label in texts.labels)
-        changed = Changed(*({old: new for old, new in pairs if new is not old and new != old}
-                            for pairs in (values, labels)))  # fmt: skip
-        return _Looked(texts.values, doubtful, changed)
+    def _kept(self, message: M, tag: bytes, place: Place, doubts: Doubts, clean: Callable[[M], None]) -> bytes:
+        """Give a message as a field that may be kept."""
+        if doubts.about(place):
+            clean(message)
+            return body.field(tag, message.SerializeToString())
+        return doubts.content[place[0] : place[1]]
 
 
-def _found(
-    group: ResourceSpans, terms: Terms, parcel: Parcel, texts: Texts, prefixes: list[_Prefix]
-) -> Iterable[_Found]:
-    """Go through the spans of a resource: refuse what is wrong, collect the texts of the others."""
-    resource = body.attributes_of(group.resource.attributes)
-    service = otel.agent_of_resource(resource)
-    collect(group.resource.attributes, resource, texts)
-    for scoped in group.scope_spans:
-        prefixes.append(prefix := _Prefix(group, scoped))
-        texts.labels.add(scoped.scope.name)
-        collect(scoped.scope.attributes, body.attributes_of(scoped.scope.attributes), texts)
-        for message in scoped.spans:
-            attributes = body.attributes_of(pairs := message.attributes)
-            trace_id, span_id, told = message.trace_id, message.span_id, otel.told(attributes)
-            agent = (otel.first_text(attributes, told.agent) if told.agent else "") or service
-            if problem := _problem(trace_id, span_id, agent, terms):
-                parcel.rejected[problem] += 1
-                continue
-            collect_span(message, pairs, attributes, texts)
-            yield _Found(trace_id, span_id, agent, told, message, attributes, resource, prefix)
-
-
-def _parsed(kind: type[R], content: bytes) -> R:
+@contextmanager
+def _reading(kind: type[AnyMessage]) -> Generator[None]:
     try:
-        request = kind.FromString(content)
+        yield
     except DecodeError:
         raise Invalid(f"the body is no {kind.__name__} of OTLP", hint="send protobuf, or JSON and say so") from None
-    request.DiscardUnknownFields()  # what nobody can read, nobody can redact
-    return request
 
 
-def _problem(trace_id: bytes, span_id: bytes, agent: str, terms: Terms) -> str:
-    """Why a span cannot be kept; nothing if it can."""
-    if len(trace_id) != 16 or trace_id == _NO_TRACE_ID:
-        return BAD_TRACE_ID
-    if len(span_id) != 8 or span_id in _NO_PARENT:
-        return BAD_SPAN_ID
-    if not agent:
-        return NO_AGENT
-    return "" if terms.sees(agent) else f"the token is not for the agent {agent[:80]}"
-
-
-def _clean(found: list[_Found], prefixes: list[_Prefix], changed: Changed) -> set[int]:
-    """Replace texts where any may stand; gives the identities of the messages that were gone through."""
-    for group in {id(one.group): one.group for one in prefixes}.values():
-        clean(group.resource.attributes, changed)
-    for prefix in prefixes:
-        scope = prefix.scoped.scope
-        scope.name = changed.labels.get(scope.name, scope.name)
-        clean(scope.attributes, changed)
-    doubtful = [one.message for one in found if may_change(one.message, one.attributes, changed)]
-    for message in doubtful:
-        clean_span(message, changed)
-    return {id(message) for message in doubtful}
+def _logs(content: bytes) -> Logs:
+    with _reading(Logs):
+        return Logs.FromString(content)
 
 
 def _judged(group: ResourceLogs, parcel: Parcel) -> ResourceSpans:

@@ -1,4 +1,4 @@
-"""The row of a span that we made ourselves, with the same body as if it had been sent by OTLP."""
+"""The group of a span that we made ourselves, with the same body as if it had been sent by OTLP."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Status
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as Message
 
-from surefoot.core.span import Span, SpanRow
+from surefoot.core.otel import EVALUATION
+from surefoot.core.span import Span, SpanGroup
 
-_OPERATIONS = {"agent": "invoke_agent", "chat": "chat", "tool": "execute_tool"}
+_OPERATIONS = {
+    "agent": "invoke_agent", "chat": "chat", "tool": "execute_tool", "embeddings": "embeddings",
+    "retrieval": "retrieval", "evaluation": "evaluate",
+}  # fmt: skip
 _CODES = {"ok": Status.STATUS_CODE_OK, "error": Status.STATUS_CODE_ERROR, "unset": Status.STATUS_CODE_UNSET}
 
 
-def row_of(span: Span) -> SpanRow:
-    """Give the row of a span; its attributes are those of OpenTelemetry's conventions, and its own besides."""
+def group_of(span: Span) -> SpanGroup:
+    """Give a group of one span; its attributes are those of OpenTelemetry's conventions, and its own besides."""
     told = {
         "gen_ai.operation.name": _OPERATIONS.get(span.kind, ""), "gen_ai.agent.name": span.agent,
         "surefoot.version": span.version, "surefoot.session": span.session, "surefoot.actor": span.actor,
@@ -31,9 +35,9 @@ def row_of(span: Span) -> SpanRow:
         status=Status(code=_CODES[span.status], message=span.message),
     )  # fmt: skip
     body = ResourceSpans(scope_spans=[ScopeSpans(spans=[message])]).SerializeToString()
-    return SpanRow(
-        trace_id=span.trace_id, span_id=span.span_id, parent_id=span.parent_id, agent=span.agent, version=span.version,
-        name=span.name, kind=span.kind, status=span.status, started=span.started_ns // 1000,
+    return SpanGroup(
+        trace_id=span.trace_id, span_ids=span.span_id, agent=span.agent, version=span.version,
+        evaluation=int(span.name == EVALUATION), failed=int(span.status == "error"), started=span.started_ns // 1000,
         ended=span.ended_ns // 1000, session=span.session, actor=span.actor, body=body,
     )  # fmt: skip
 

@@ -11,6 +11,9 @@ from sqlalchemy.exc import IntegrityError
 from surefoot.adapters.store import tables
 from surefoot.core.audit import Entry, sealed
 from surefoot.core.errors import Conflict
+from surefoot.ports.trends import AuditFilter
+
+RECENT = 20_000
 
 
 class SqlAudit:
@@ -45,6 +48,42 @@ class SqlAudit:
     def last(self) -> int:
         """Give the number of the last entry; 0 if there is none."""
         return self._connection.scalar(sa.select(sa.func.max(tables.audit.c.seq))) or 0
+
+
+def picked(connection: sa.Connection, wanted: AuditFilter, *, before: int | None, limit: int) -> list[Entry]:
+    """Give entries before one, newest first.
+
+    Those of an agent are looked for among the newest first, where those of a busy one are, and only then by the index
+    of subjects, whose entries would all have to be put in order.
+    """
+    seq, subject, ends = tables.audit.c.seq, tables.audit.c.subject, before
+    if ends is None:
+        ends = (connection.scalar(sa.select(sa.func.max(seq))) or 0) + 1
+    where = _named(wanted)
+    if not wanted.agent:
+        return _newest(connection, [seq < ends, *where], limit)
+    unindexed = subject.op("||")("")
+    found = _newest(connection, [seq < ends, seq >= ends - RECENT, _about(unindexed, wanted.agent), *where], limit)
+    if len(found) >= limit or ends <= RECENT:
+        return found
+    older = [seq < ends - RECENT, seq.in_(sa.select(seq).where(_about(subject, wanted.agent))), *where]
+    return [*found, *_newest(connection, older, limit - len(found))]
+
+
+def _named(wanted: AuditFilter) -> list[sa.ColumnElement[bool]]:
+    given = ((tables.audit.c.actor, wanted.actor), (tables.audit.c.action, wanted.action))
+    return [column == value for column, value in given if value]
+
+
+def _about(subject: sa.ColumnElement[str], agent: str) -> sa.ColumnElement[bool]:
+    """An agent itself, or what is below it; `0` is the sign after `/`."""
+    return sa.or_(subject == agent, sa.and_(subject >= f"{agent}/", subject < f"{agent}0"))
+
+
+def _newest(connection: sa.Connection, where: list[sa.ColumnElement[bool]], limit: int) -> list[Entry]:
+    table = tables.audit
+    query = sa.select(table).where(*where).order_by(table.c.seq.desc()).limit(limit)
+    return [Entry(**row) for row in connection.execute(query).mappings()]
 
 
 class SqlMarks:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -47,7 +48,7 @@ def append(connection: sa.Connection, traces: Sequence[Trace]) -> None:
     """Append traces and count them, in the transaction that is open on this connection."""
     raw: Any = connection.connection.driver_connection
     traces = _owners(raw, traces)
-    put(raw, _INSERT, [tuple(value(trace) for value in _VALUES) for trace in traces])
+    put(raw, _INSERT, [_row(trace) for trace in traces])
     many = Counter((trace.agent, trace.version) for trace in traces)
     rows = [{"agent": agent, "version": version, "verdict": "unknown", "n": n} for (agent, version), n in many.items()]
     raw.executemany(_COUNT, [tuple(row[name] for name in _COUNT_NAMES) for row in rows])
@@ -108,21 +109,12 @@ def _slices(trace: Trace) -> str:
     return json.dumps(dict(trace.slices)) if trace.slices else "{}"
 
 
-def _at(trace: Trace) -> int:
-    return _since(trace.at)
-
-
 def _since(at: datetime) -> int:
     return (at - _EPOCH) // _MICROSECOND
 
 
-def _uncased(_: Trace) -> int:
-    return 0
-
-
-def _field(name: str) -> Callable[[Trace], Any]:
-    special: dict[str, Callable[[Trace], Any]] = {"slices": _slices, "at": _at, "cased": _uncased}
-    return special.get(name) or (lambda trace: getattr(trace, name))
+def _row(trace: Trace) -> tuple[Any, ...]:
+    return (*_plain(trace), _slices(trace), _since(trace.at), 0)
 
 
 _RELEASE = "UPDATE traces SET external_id = '' WHERE agent = ? AND external_id = ? AND external_id <> ''"
@@ -133,6 +125,9 @@ _FAILURE = (
     "INSERT INTO failures (agent, version, trace_id, input, predicted, expected, source, slices, at)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_INSERT, _NAMES = _positional(sa.insert(tables.traces))
-_VALUES = [_field(name) for name in _NAMES]
+_WRITTEN = ("slices", "at", "cased")
+_PLAIN = [column.name for column in tables.traces.columns if column.name not in _WRITTEN]
+_NAMES = (*_PLAIN, *_WRITTEN)
+_INSERT = f"INSERT INTO traces ({', '.join(_NAMES)}) VALUES ({', '.join('?' * len(_NAMES))})"  # noqa: S608  ours
+_plain = attrgetter(*_PLAIN)
 _COUNT, _COUNT_NAMES = _positional(counts.PLUS_VERDICT)

@@ -18,6 +18,7 @@ from surefoot.adapters.store import api_tables, counts, eval_tables, memory_tabl
 from surefoot.adapters.store.finding import VERDICT
 from surefoot.adapters.store.memories import SqlMemories
 from surefoot.adapters.store.rows import unexpired
+from surefoot.adapters.store.spans import delete, spans_in
 from surefoot.core.execution import CHANNEL
 from surefoot.core.memory import Place
 from surefoot.core.retention import RetainedKind
@@ -77,7 +78,7 @@ class SqlDeleting:
             for at in range(0, len(names), _CHUNK):
                 here = spans.c.trace_id.in_(names[at : at + _CHUNK])
                 theirs = sa.func.ifnull(spans.c.agent, "").in_((agent, ""))  # no column, so the ids are looked up
-                gone += self._delete(spans, sa.and_(here, theirs))
+                gone += delete(self._connection, sa.and_(here, theirs))
         return gone
 
     def executions(self, ids: Sequence[str]) -> int:
@@ -120,7 +121,8 @@ class SqlDeleting:
             "jobs": (api_tables.jobs, _old_jobs(before)),
         }
         table, conditions = where[kind]
-        return self._connection.scalar(sa.select(sa.func.count()).select_from(table).where(*conditions)) or 0
+        number = spans_in(tables.spans) if kind == "spans" else sa.func.count()
+        return self._connection.scalar(sa.select(number).select_from(table).where(*conditions)) or 0
 
     def counted_right(self, agent: str) -> bool:
         """Whether the verdicts counted are those of the rows and of what was deleted."""
@@ -154,7 +156,8 @@ class SqlDeleting:
         """By agent, as the index has them: a look through all spans would hold everybody up."""
         spans, gone = tables.spans, 0
         for agent in self._connection.scalars(sa.select(tables.agents.c.name)).all():
-            gone += self._some(spans, spans.c.seq, [spans.c.agent == agent, spans.c.started < before], limit - gone)
+            old = sa.select(spans.c.seq).where(spans.c.agent == agent, spans.c.started < before).limit(limit - gone)
+            gone += delete(self._connection, spans.c.seq.in_(old.correlate(None)))
             if gone >= limit:
                 break
         return gone

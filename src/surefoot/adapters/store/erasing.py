@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from surefoot.adapters.store import memory_tables, process_tables, tables
 from surefoot.adapters.store.deleting import SqlDeleting, counted
+from surefoot.adapters.store.spans import delete, spans_in
 from surefoot.core.case import case_id
 from surefoot.core.trace import GONE
 from surefoot.ports.deleting import Doomed, Gone, Hit, Quoted
@@ -80,8 +81,8 @@ class SqlErasing:
         self._overwriting()
         gone = Gone()
         gone.add("memory", sum(self._forget("actor", person) for person in persons))
-        spans, executions = tables.spans, process_tables.executions
-        gone.add("spans", self._delete(spans, spans.c.actor.in_(persons)))
+        executions = process_tables.executions
+        gone.add("spans", delete(self._connection, tables.spans.c.actor.in_(persons)))
         theirs = executions.c.document["actor"].as_string().in_(persons)
         ids = list(self._connection.scalars(sa.select(executions.c.id).where(theirs)))
         gone.add("executions", SqlDeleting(self._connection).executions(ids))
@@ -100,11 +101,12 @@ class SqlErasing:
         found.add("traces", self._count(traces))
         for table in (tables.outcomes, tables.failures):
             found.add(table.name, self._count(sa.select(table.c.trace_id).where(table.c.trace_id.in_(traces))))
-        memory, spans, executions = memory_tables.memory.c, tables.spans.c, process_tables.executions.c
+        memory, executions = memory_tables.memory.c, process_tables.executions.c
         found.add("memory", self._count(
             sa.select(memory.key).where(memory.scope == "actor", memory.owner.in_(persons))
         ))  # fmt: skip
-        found.add("spans", self._count(sa.select(spans.seq).where(spans.actor.in_(persons))))
+        spans = sa.select(spans_in(tables.spans)).where(tables.spans.c.actor.in_(persons))
+        found.add("spans", self._connection.scalar(spans) or 0)
         theirs = executions.document["actor"].as_string().in_(persons)
         found.add("executions", self._count(sa.select(executions.id).where(theirs)))
         return found

@@ -27,6 +27,9 @@ eval_runs = sa.Table(
     _column("document", sa.JSON),
     sa.Index(None, "suite", "started_at"),
 )
+about: sa.ColumnElement[str] = sa.func.coalesce(  # the agent that a run examines, as `EvalRun.about` gives it
+    sa.func.nullif(eval_runs.c.document["agent"].as_string(), ""), eval_runs.c.document["how"]["agent"].as_string(), ""
+)
 eval_answers = sa.Table(
     "eval_answers",
     metadata,

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from surefoot.adapters.store import eval_tables as tables
 from surefoot.adapters.store.codec import dump, load
-from surefoot.adapters.store.rows import insert_or_keep, put, swap
+from surefoot.adapters.store.rows import insert_or_keep, page, put, swap
 from surefoot.core.errors import NotFound
 from surefoot.core.exam.documents import suite_from
 from surefoot.core.exam.label import Label
@@ -34,6 +34,7 @@ _VERDICT = (
     "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
 
+FEW = 50  # so many cases are looked up one by one; for more, the whole run is read
 _VERDICTS = (
     'SELECT "case", epoch, scorer, state, score, note FROM eval_verdicts WHERE run = ? ORDER BY "case", epoch, scorer'
 )
@@ -76,6 +77,21 @@ class SqlEvals:
             query = query.where(table.c.suite == suite)
         return [load(EvalRun, row) for row in self._connection.scalars(query)]
 
+    def listed(self, *, limit: int, after: str = "", agents: Collection[str] = (), suite: str = "") -> list[EvalRun]:
+        """Give runs, newest first, behind the run `after`; about these agents (none named: any) and of one suite."""
+        table = tables.eval_runs.c
+        where = ([tables.about.in_(list(agents))] if agents else []) + ([table.suite == suite] if suite else [])
+        found = page(self._connection, table.document, where, by=(table.started_at, table.id), limit=limit,
+                     newest=True, after=table.id == after if after else None)  # fmt: skip
+        return [load(EvalRun, row) for row in found]
+
+    def unfinished(self) -> list[tuple[EvalRun, int]]:
+        """Give the runs that are carried out or being cancelled, each with how many answers it has."""
+        runs, answers = tables.eval_runs.c, tables.eval_answers.c
+        count = sa.select(sa.func.count()).where(answers.run == runs.id).scalar_subquery()
+        query = sa.select(runs.document, count).where(runs.state.in_(("running", "cancelling")))
+        return [(load(EvalRun, document), n) for document, n in self._connection.execute(query)]
+
     def swap(self, run: EvalRun) -> EvalRun:
         """Write a run whose revision is the stored one; Conflict otherwise."""
         after = load(EvalRun, dump(run) | {"revision": run.revision + 1})
@@ -117,6 +133,10 @@ class SqlEvals:
 
     def verdicts(self, run_id: str, cases: Collection[str] | None = None) -> list[Verdict]:
         """Give the verdicts of a run, by case, epoch and scorer."""
+        if cases is not None and len(cases) <= FEW:
+            query = _VERDICTS.replace("WHERE run = ?", 'WHERE run = ? AND "case" = ?')
+            return [Verdict(*row) for case in sorted(cases)
+                    for row in self._connection.exec_driver_sql(query, (run_id, case))]  # fmt: skip
         rows = self._connection.exec_driver_sql(_VERDICTS, (run_id,)).cursor.fetchall()  # type: ignore[union-attr]
         return [Verdict(*row) for row in rows if cases is None or row[0] in cases]
 
@@ -130,7 +150,10 @@ class SqlEvals:
         table = tables.eval_answers
         if keys is not None and not keys:
             return {}
-        rows = self._connection.execute(sa.select(table).where(table.c.run == run_id))
+        query = sa.select(table).where(table.c.run == run_id)
+        if keys is not None and len(keys) <= FEW:
+            query = query.where(table.c.case.in_({case for case, _ in keys}))
+        rows = self._connection.execute(query)
         return {(row.case, row.epoch): _observed(row) for row in rows if keys is None or (row.case, row.epoch) in keys}
 
     def spent(self, run_id: str) -> Spent:
@@ -202,6 +225,12 @@ class SqlEvals:
         """Hold what is held for longer."""
         table = tables.eval_claims
         self._connection.execute(sa.update(table).where(table.c.run == run_id, table.c.by == by).values(until=until))
+
+    def held(self, run_id: str, *, now: datetime) -> int:
+        """Count the trials of a run that a worker holds now."""
+        table = tables.eval_claims.c
+        query = sa.select(sa.func.count()).where(table.run == run_id, table.until > now)
+        return self._connection.execute(query).scalar_one()
 
     def unclaim(self, run_id: str, *, by: str) -> None:
         """Let go of what is held."""

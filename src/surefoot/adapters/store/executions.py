@@ -63,11 +63,13 @@ class SqlExecutions:
         return self._read(self._query().where(tables.executions.c.parent.in_(list(ids))))
 
     def due(self, now: datetime, *, limit: int) -> list[Execution]:
-        """Give those still open whose hold has ended, oldest first; of those that wait, what a pause holds."""
+        """Give those still open whose hold has ended, oldest first; of those that wait also what may go on."""
         table = tables.executions
         held = sa.or_(table.c.held_until.is_(None), table.c.held_until <= now)
         moving = sa.and_(table.c.state.in_(("queued", "running")), held)
-        paused = sa.and_(table.c.state == "waiting", sa.exists().where(pauses.c.execution == table.c.id))
+        awaits = table.c.document["waits_for"].as_string() != ""
+        on_hold = sa.exists().where(pauses.c.execution == table.c.id)
+        paused = sa.and_(table.c.state == "waiting", sa.or_(on_hold, awaits, held))
         return self._read(self._query().where(sa.or_(moving, paused)).order_by(table.c.id).limit(limit))
 
     def open_among(self, ids: Collection[str]) -> set[str]:

@@ -83,6 +83,16 @@ class SqlFinding:
             versions=tuple(sorted(int(one) for one in row.versions.split(","))),
         )  # fmt: skip
 
+    def beside(self, agent: str, session: str, spot: Spot) -> tuple[str, str]:
+        """Give the ids of the requests right before and right after a place in a session, each empty without one."""
+        here = [_T.agent == agent, *_of("session", session), _T.finish != GONE]
+        query = sa.select(_T.id).where(*here).limit(1)
+        older = sa.or_(_T.at < spot.at, sa.and_(_T.at == spot.at, _T.id < spot.id))
+        newer = sa.or_(_T.at > spot.at, sa.and_(_T.at == spot.at, _T.id > spot.id))
+        before = query.where(_T.at <= spot.at, older).order_by(_T.at.desc(), _T.id.desc())
+        after = query.where(_T.at >= spot.at, newer).order_by(_T.at, _T.id)
+        return self._connection.scalar(before) or "", self._connection.scalar(after) or ""
+
     def _stretch(
         self, where: list[sa.ColumnElement[bool]], after: Spot | None, length: int
     ) -> tuple[list[sa.ColumnElement[bool]], Spot | None]:

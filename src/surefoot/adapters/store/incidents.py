@@ -32,10 +32,11 @@ class SqlIncidents:
             raise NotFound(f"there is no incident {incident_id!r}", hint="surefoot incidents lists them")
         return load(Incident, row.document)
 
-    def all(self, agent: str | None = None) -> list[Incident]:
-        """Give all incidents, of one agent or of all, oldest first."""
+    def all(self, agent: str | None = None, *, state: str = "") -> list[Incident]:
+        """Give all incidents, of one agent or of all, oldest first; only those in one state if it is named."""
         table = tables.incidents
         query = sa.select(table.c.document).order_by(table.c.at, table.c.id)
+        query = query.where(table.c.state == state) if state else query
         rows = self._connection.execute(query if agent is None else query.where(table.c.agent == agent))
         return [load(Incident, row.document) for row in rows]
 
@@ -56,8 +57,7 @@ class SqlSwitches:
 
     def get(self, name: str) -> Mapping[str, object] | None:
         """Give who turned this switch on, when and why; None when it is off."""
-        table = tables.switches
-        return self._connection.scalar(sa.select(table.c.document).where(table.c.name == name))
+        return self._connection.scalar(_SWITCH, {"b_name": name})
 
     def on(self, name: str, document: Mapping[str, object]) -> None:
         """Turn a switch on."""
@@ -78,3 +78,6 @@ def _row(incident: Incident) -> dict[str, object]:
         "revision": incident.revision,
         "document": dump(incident),
     }
+
+
+_SWITCH = sa.select(tables.switches.c.document).where(tables.switches.c.name == sa.bindparam("b_name"))

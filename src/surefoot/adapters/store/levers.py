@@ -19,6 +19,8 @@ from surefoot.core.lesson import Lesson
 from surefoot.core.slots import Look
 from surefoot.ports.filed import Filed
 
+NAMED = 20
+
 
 class SqlLevers:
     """The backlog of an agent."""
@@ -32,10 +34,12 @@ class SqlLevers:
 
     def get(self, agent: str, lever_id: str) -> Lever:
         """Give a lever; NotFound lists those there are."""
-        for lever in self.all(agent):
-            if lever.id == lever_id:
-                return lever
-        ids = ", ".join(lever.id for lever in self.all(agent)) or "none"
+        table = tables.levers
+        here = sa.and_(table.c.agent == agent, table.c.id == lever_id)
+        if (document := self._connection.scalar(sa.select(table.c.document).where(here))) is not None:
+            return load(Lever, document)
+        some = self._connection.scalars(sa.select(table.c.id).where(table.c.agent == agent).order_by(table.c.id))
+        ids = ", ".join(some.fetchmany(NAMED)) or "none"
         raise NotFound(f"agent {agent!r} has no lever {lever_id!r}", hint=f"levers: {ids}")
 
     def all(self, agent: str) -> list[Lever]:

@@ -42,11 +42,10 @@ class SqlMemories:
             self._note(place, key, action, at)
         return gone
 
-    def of(self, place: Place) -> list[Entry]:
-        """Give all entries of a place, by key."""
-        return [_entry(row) for row in self._connection.execute(
-            sa.select(memory).where(_at(place)).order_by(memory.c.key)
-        )]  # fmt: skip
+    def of(self, place: Place, *, after: str = "", limit: int | None = None) -> list[Entry]:
+        """Give the entries of a place after a key, by key."""
+        query = sa.select(memory).where(_at(place), memory.c.key > after).order_by(memory.c.key).limit(limit)
+        return [_entry(row) for row in self._connection.execute(query)]
 
     def count(self, place: Place) -> int:
         """Count the entries of a place."""

@@ -12,7 +12,7 @@ from surefoot.adapters.store import tables
 from surefoot.adapters.store.codec import dump, load
 from surefoot.adapters.store.rows import insert_or_keep, page, swap
 from surefoot.core.errors import NotFound
-from surefoot.core.notice import Notice, NoticeState
+from surefoot.core.notice import Notice
 
 _channel = tables.notices.c.document["channel"].as_string()
 
@@ -34,13 +34,6 @@ class SqlNotices:
         if row is None:
             raise NotFound(f"there is no notice {notice_id!r}", hint="surefoot notices --all lists them")
         return load(Notice, row.document)
-
-    def all(self, state: NoticeState | None = None) -> list[Notice]:
-        """Give all notices, or those in one state, in the order of their next try."""
-        table = tables.notices
-        query = sa.select(table.c.document).order_by(table.c.next_at, table.c.id)
-        rows = self._connection.execute(query if state is None else query.where(table.c.state == state))
-        return [load(Notice, row.document) for row in rows]
 
     def listed(
         self, *, limit: int | None = None, after: str = "", agents: Collection[str] = (), delivered: bool = True

@@ -38,10 +38,6 @@ class SqlPauses:
         """Give the pauses of an execution, oldest first."""
         return self._found(tables.pauses.c.execution == execution) if execution else []
 
-    def all(self, agent: str | None = None) -> list[Pause]:
-        """Give all pauses, oldest first."""
-        return self._found(sa.true() if agent is None else tables.pauses.c.agent == agent)
-
     def listed(
         self, *, limit: int | None = None, after: tuple[str, str] | None = None, agents: Collection[str] = (),
         waiting: datetime | None = None,

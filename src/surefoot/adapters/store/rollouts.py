@@ -33,17 +33,14 @@ class SqlRollouts:
 
     def get(self, rollout_id: str) -> Rollout:
         """Give a rollout."""
-        table = tables.rollouts
-        row = self._connection.execute(sa.select(table.c.document).where(table.c.id == rollout_id)).one_or_none()
+        row = self._connection.execute(_BY_ID, {"b_id": rollout_id}).one_or_none()
         if row is None:
             raise NotFound(f"there is no rollout {rollout_id!r}", hint="surefoot rollout list AGENT shows them")
         return load(Rollout, row.document)
 
     def active(self, agent: str) -> Rollout | None:
         """Give the rollout in progress, if there is one."""
-        table = tables.rollouts
-        query = sa.select(table.c.document).where(table.c.agent == agent, table.c.active)
-        row = self._connection.execute(query).one_or_none()
+        row = self._connection.execute(_ACTIVE, {"b_agent": agent}).one_or_none()
         return None if row is None else load(Rollout, row.document)
 
     def queue(self, agent: str) -> list[Rollout]:
@@ -57,13 +54,7 @@ class SqlRollouts:
 
     def holdback(self, agent: str) -> Rollout | None:
         """Give the promoted rollout of which a holdback is still served."""
-        table = tables.rollouts
-        query = sa.select(table.c.document).where(
-            table.c.agent == agent,
-            table.c.state == "promoted",
-            table.c.document["holdback_percent"].as_float() > 0,
-        )
-        row = self._connection.execute(query.order_by(table.c.started_at.desc()).limit(1)).one_or_none()
+        row = self._connection.execute(_HOLDBACK, {"b_agent": agent}).one_or_none()
         return None if row is None else load(Rollout, row.document)
 
     def all(self, agent: str) -> list[Rollout]:
@@ -150,6 +141,19 @@ _STREAM = (
     )
     .where(tables.unit_labels.c.rollout == sa.bindparam("b_scope"))
     .order_by(_arrived)
+)
+_kept = tables.rollouts.c
+_BY_ID = sa.select(_kept.document).where(_kept.id == sa.bindparam("b_id"))
+_ACTIVE = sa.select(_kept.document).where(_kept.agent == sa.bindparam("b_agent"), _kept.active)
+_HOLDBACK = (
+    sa.select(_kept.document)
+    .where(
+        _kept.agent == sa.bindparam("b_agent"),
+        _kept.state == "promoted",
+        _kept.document["holdback_percent"].as_float() > 0,
+    )
+    .order_by(_kept.started_at.desc())
+    .limit(1)
 )
 _CLOSED = frozenset({"promoted", "closed", "rolled_back", "inconclusive", "aborted"})
 

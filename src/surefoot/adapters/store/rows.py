@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,7 +17,12 @@ def insert_or_keep(connection: sa.Connection, table: sa.Table, rows: list[dict[s
     """Insert what is not there yet and leave alone what is; gives the number of new rows."""
     if not rows:
         return 0
-    return connection.execute(insert(table).on_conflict_do_nothing(), rows).rowcount
+    return connection.execute(_insert_or_keep(table), rows).rowcount
+
+
+@cache
+def _insert_or_keep(table: sa.Table) -> Any:
+    return insert(table).on_conflict_do_nothing()
 
 
 def put(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any]) -> None:

@@ -1,19 +1,21 @@
-"""Spans, appended; one that comes again is known by its two ids and left alone."""
+"""Spans, appended as they came together; one that comes again is known by its two ids and left alone."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
 
 from surefoot.adapters.store import bulk, tables
 from surefoot.core.errors import NotFound
-from surefoot.core.otel import EVALUATION
-from surefoot.core.span import Span, SpanRow
+from surefoot.core.outline import Step
+from surefoot.core.span import ID_CHARS, Span, SpanGroup, ids_in
 
-_PLACES = ", ".join("?" * len(SpanRow._fields))
-_INSERT = f"INSERT OR IGNORE INTO spans ({', '.join(SpanRow._fields)}) VALUES ({_PLACES})"  # noqa: S608  names of ours
+_PLACES = ", ".join("?" * len(SpanGroup._fields))
+_INSERT = f"INSERT INTO spans ({', '.join(SpanGroup._fields)}) VALUES ({_PLACES})"  # noqa: S608  names of ours
 _CHUNK = 500
 
 
@@ -23,42 +25,78 @@ class SqlSpans:
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
 
-    def add_all(self, rows: Sequence[SpanRow]) -> int:
+    def add_all(self, groups: Sequence[SpanGroup]) -> int:
         """Append the spans that are new, at the speed of the driver; gives how many were new."""
         raw: Any = self._connection.connection.driver_connection
-        return bulk.put(raw, _INSERT, rows)
+        known, fresh = self._known({one.trace_id for one in groups}), list[SpanGroup]()
+        for group in groups:
+            there, ids = known[group.trace_id], group.ids
+            left = group if there.isdisjoint(ids) else _without(group, there)
+            if left is not None:
+                fresh.append(left)
+                there.update(ids)
+        bulk.put(raw, _INSERT, fresh)
+        return sum(one.size for one in fresh)
+
+    def _known(self, trace_ids: Collection[str]) -> Mapping[str, set[str]]:
+        """The ids of the spans that these traces have already; few have any."""
+        found = defaultdict[str, set[str]](set)
+        for trace_id, span_ids in self._listed("SELECT trace_id, span_ids FROM spans WHERE trace_id IN", trace_ids):
+            found[trace_id].update(ids_in(span_ids))
+        return found
 
     def keep(self, spans: Sequence[Span]) -> int:
         """Append spans that were made here."""
-        from surefoot.adapters.otlp.writing import row_of  # as in `_read`
+        from surefoot.adapters.otlp.writing import group_of  # as in `read_all`
 
-        return self.add_all([row_of(one) for one in spans]) if spans else 0
+        return self.add_all([group_of(one) for one in spans]) if spans else 0
 
     def get(self, trace_id: str, span_id: str) -> Span:
         """Give a span; NotFound if nobody sent it."""
-        table = tables.spans
-        found = self._read(sa.select(table).where(table.c.trace_id == trace_id, table.c.span_id == span_id))
+        found = [one for one in self._of(trace_id) if one.span_id == span_id]
         if not found:
             raise NotFound(f"there is no span {span_id!r} in trace {trace_id!r}", hint="look at the trace it is in")
         return found[0]
 
     def of_trace(self, trace_id: str, *, limit: int = 1_000) -> list[Span]:
         """Give the spans of a trace in the order in which they began."""
+        return sorted(self._of(trace_id), key=lambda span: span.started_ns)[:limit]
+
+    def steps(self, trace_id: str, *, limit: int) -> list[Step]:
+        """Give what an outline needs of each span of a trace, of at most `limit` of them."""
+        from surefoot.adapters.otlp.steps import steps_of  # as in `read_all`
+
         table = tables.spans
-        query = sa.select(table).where(table.c.trace_id == trace_id)
-        found = self._read(query.order_by(table.c.started, table.c.seq).limit(limit))
-        return sorted(found, key=lambda span: span.started_ns)
+        query = sa.select(table.c.agent, table.c.body).where(table.c.trace_id == trace_id)
+        rows = self._connection.execute(query.order_by(table.c.started, table.c.seq).limit(limit))
+        return list(islice((one for agent, body in rows for one in steps_of(agent, body)), limit))
+
+    def some(self, trace_id: str, span_ids: Collection[str]) -> list[Span]:
+        """Give the spans of a trace that have these ids."""
+        from surefoot.adapters.otlp import body  # as in `read_all`
+
+        wanted, table = set(span_ids), tables.spans
+        here = sa.select(table.c.seq, table.c.span_ids).where(table.c.trace_id == trace_id)
+        ids = [seq for seq, held in self._connection.execute(here) if not wanted.isdisjoint(ids_in(held))]
+        rows = self._connection.execute(sa.select(table).where(table.c.seq.in_(ids))).mappings()
+        return [span for one in rows for span in body.read(_group(one), wanted)]
+
+    def _of(self, trace_id: str) -> list[Span]:
+        table = tables.spans
+        return self._read(sa.select(table).where(table.c.trace_id == trace_id).order_by(table.c.started, table.c.seq))
 
     def failures(self, agent: str, *, version: int | None = None, limit: int = 100) -> list[Span]:
         """Give the last spans of an agent that ended in an error, newest first."""
         table = tables.spans
         query = sa.select(table).where(table.c.agent == agent, _FAILED)
-        return self._newest(query if version is None else query.where(table.c.version == version), limit)
+        query = query if version is None else query.where(table.c.version == version)
+        found = self._read(query.order_by(table.c.started.desc(), table.c.seq.desc()).limit(limit))
+        return sorted((one for one in found if one.status == "error"), key=_newest_first)[:limit]
 
     def failure_counts(self, agent: str) -> dict[int, int]:
         """Count the spans that ended in an error, by version."""
         table = tables.spans
-        query = sa.select(table.c.version, sa.func.count()).where(table.c.agent == agent, _FAILED)
+        query = sa.select(table.c.version, sa.func.sum(table.c.failed)).where(table.c.agent == agent, _FAILED)
         return {row[0]: row[1] for row in self._connection.execute(query.group_by(table.c.version))}
 
     def untraced(self, trace_ids: Collection[str]) -> set[str]:
@@ -71,36 +109,45 @@ class SqlSpans:
 
     def evaluations(self, trace_ids: Collection[str]) -> list[Span]:
         """Give what was said about these traces by evaluations, in the order of their arrival."""
-        judged = self._among("SELECT trace_id FROM spans WHERE kind = 'evaluation' AND trace_id IN", trace_ids)
+        judged = self._among("SELECT trace_id FROM spans WHERE evaluation = 1 AND trace_id IN", trace_ids)
         if not judged:
             return []
         table = tables.spans
-        query = sa.select(table).where(table.c.trace_id.in_(judged), table.c.name == EVALUATION)
+        query = sa.select(table).where(table.c.trace_id.in_(judged), table.c.evaluation == 1)
         return self._read(query.order_by(table.c.seq))
 
     def forget(self, trace_ids: Collection[str]) -> int:
         """Delete the spans of these traces; gives how many there were."""
-        ids, table, done = list(trace_ids), tables.spans, 0
+        ids, done = list(trace_ids), 0
         for at in range(0, len(ids), _CHUNK):
-            query = sa.delete(table).where(table.c.trace_id.in_(ids[at : at + _CHUNK]))
-            done += self._connection.execute(query).rowcount
+            done += delete(self._connection, tables.spans.c.trace_id.in_(ids[at : at + _CHUNK]))
         return done
 
     def _among(self, query: str, ids: Collection[str]) -> set[str]:
-        """Those of these ids that a query with a list of them gives; by the driver, a few hundred at a time."""
+        """Those of these ids that a query with a list of them gives."""
+        return {row[0] for row in self._listed(query, ids)}
+
+    def _listed(self, query: str, ids: Collection[str]) -> Iterator[Any]:
+        """The rows of a query with a list of ids; by the driver, a few hundred at a time."""
         raw: Any = self._connection.connection.driver_connection
-        listed, found = list(ids), set[str]()
+        listed = list(ids)
         for at in range(0, len(listed), _CHUNK):
             part = listed[at : at + _CHUNK]
-            found.update(row[0] for row in raw.execute(f"{query} ({', '.join('?' * len(part))})", part))
-        return found
-
-    def _newest(self, query: sa.Select[Any], limit: int) -> list[Span]:
-        table = tables.spans
-        return self._read(query.order_by(table.c.started.desc(), table.c.seq.desc()).limit(limit))
+            yield from raw.execute(f"{query} ({', '.join('?' * len(part))})", part)
 
     def _read(self, query: sa.Select[Any]) -> list[Span]:
         return read_all(self._connection.execute(query).mappings().all())
+
+
+def spans_in(groups: sa.FromClause) -> sa.ColumnElement[int]:
+    """How many spans there are in these groups."""
+    return sa.func.coalesce(sa.func.sum(sa.func.length(groups.c.span_ids)), 0) / ID_CHARS
+
+
+def delete(connection: sa.Connection, where: sa.ColumnElement[bool]) -> int:
+    """Delete groups of spans; gives how many spans were in them."""
+    gone = connection.execute(sa.delete(tables.spans).where(where).returning(sa.func.length(tables.spans.c.span_ids)))
+    return sum(gone.scalars()) // ID_CHARS
 
 
 def read_all(rows: Sequence[sa.RowMapping]) -> list[Span]:
@@ -109,12 +156,22 @@ def read_all(rows: Sequence[sa.RowMapping]) -> list[Span]:
         return []
     from surefoot.adapters.otlp import body  # protobuf takes a while to import, and few commands need it
 
-    return [body.read(_row(one)) for one in rows]
+    return [span for one in rows for span in body.read(_group(one))]
 
 
 # Written out, since SQLite uses a partial index only where its condition stands word for word.
-_FAILED = sa.literal_column("spans.status") == sa.literal_column("'error'")
+_FAILED = sa.literal_column("spans.failed") > sa.literal_column("0")
 
 
-def _row(found: sa.RowMapping) -> SpanRow:
-    return SpanRow._make(0 if name in ("started", "ended") else found[name] for name in SpanRow._fields)
+def _without(group: SpanGroup, known: Collection[str]) -> SpanGroup | None:
+    from surefoot.adapters.otlp import body  # as in `read_all`
+
+    return body.without(group, known)
+
+
+def _newest_first(span: Span) -> int:
+    return -span.started_ns
+
+
+def _group(found: sa.RowMapping) -> SpanGroup:
+    return SpanGroup._make(0 if name in ("started", "ended") else found[name] for name in SpanGroup._fields)

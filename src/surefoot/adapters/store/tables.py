@@ -260,6 +260,9 @@ audit = _table(
     _column("payload", _document),
     _column("previous", _text),
     _column("digest", _text),
+    sa.Index(None, "actor"),
+    sa.Index(None, "action"),
+    sa.Index(None, "subject"),
 )
 marks = _table("marks", _column("key", _text, key=True), _column("result", _document), _column("at", Instant))
 executors = _table(
@@ -273,22 +276,20 @@ spans = _table(
     "spans",
     _serial(),
     _column("trace_id", _text),
-    _column("span_id", _text),
-    _column("parent_id", _text),
+    _column("span_ids", _text),
     _column("agent", _text),
     _column("version", sa.Integer),
-    _column("name", _text),
-    _column("kind", _text),
-    _column("status", _text),
+    _column("evaluation", sa.Integer),
+    _column("failed", sa.Integer),
     _column("started", Instant),
     _column("ended", Instant),
     _column("session", _text),
     _column("actor", _text),
     _column("body", sa.LargeBinary),
-    sa.Index("ux_spans_span", "trace_id", "span_id", unique=True),
+    sa.Index(None, "trace_id"),
     sa.Index(None, "agent", "started"),
-    sa.Index("ix_spans_failures", "agent", "version", "started", sqlite_where=sa.text("status = 'error'")),
-    sa.Index("ix_spans_evaluations", "trace_id", sqlite_where=sa.text("kind = 'evaluation'")),
+    sa.Index("ix_spans_failures", "agent", "version", "started", sqlite_where=sa.text("failed > 0")),
+    sa.Index("ix_spans_evaluations", "trace_id", sqlite_where=sa.text("evaluation = 1")),
 )
 # Running counts: what a rollout decides from, kept up to date by each write so that a reconcile reads a few rows.
 unit_labels = _table(

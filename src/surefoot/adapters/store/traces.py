@@ -37,17 +37,14 @@ class SqlTraces:
 
     def get(self, trace_id: str) -> Trace:
         """Give a trace; NotFound if nobody recorded it."""
-        table = tables.traces
-        row = self._connection.execute(sa.select(table).where(table.c.id == trace_id)).mappings().one_or_none()
+        row = self._connection.execute(_TRACE, {"b_id": trace_id}).mappings().one_or_none()
         if row is None:
             raise NotFound(f"there is no trace {trace_id!r}", hint="every answer carries the id of its trace")
         return _trace(row)
 
     def pinned(self, rollout: str, unit: str) -> Pin | None:
         """Give what a unit was given at its first request, if it was seen before."""
-        table = tables.pins
-        query = sa.select(table).where(table.c.rollout == rollout, table.c.unit == unit)
-        row = self._connection.execute(query).mappings().one_or_none()
+        row = self._connection.execute(_PIN, {"b_rollout": rollout, "b_unit": unit}).mappings().one_or_none()
         return None if row is None else Pin(**row)
 
     def pin(self, pin: Pin) -> Pin:
@@ -125,12 +122,12 @@ class SqlOutcomes:
         """Append an outcome, and a failure if it is one."""
         trace = SqlTraces(self._connection).get(outcome.trace_id)
         if outcome.verdict != "unknown":
-            before = self._connection.scalar(sa.select(_known_verdict(sa.literal(trace.id)))) or "unknown"
+            before = self._connection.scalar(_VERDICT, {"b_id": trace.id}) or "unknown"
             counts.judged(self._connection, trace, before, outcome.verdict)
-        self._connection.execute(sa.insert(tables.outcomes), {n: getattr(outcome, n) for n in _OUTCOME})
+        self._connection.execute(_ADD, {n: getattr(outcome, n) for n in _OUTCOME})
         counts.labelled(self._connection, trace, outcome)
         if outcome.verdict == "failure":
-            self._connection.execute(sa.insert(tables.failures), {
+            self._connection.execute(_FAIL, {
                 "agent": trace.agent, "version": trace.version, "trace_id": trace.id, "input": trace.input,
                 "predicted": normal(trace.output), "expected": outcome.expected.strip(), "source": trace.source,
                 "slices": dict(trace.slices), "at": outcome.at,
@@ -187,6 +184,15 @@ def _known(name: str, trace_id: sa.ColumnElement[str]) -> sa.ScalarSelect[Any]:
     table = tables.outcomes
     known = sa.select(table.c[name]).where(table.c.trace_id == trace_id, table.c.verdict != "unknown")
     return known.order_by(table.c.seq.desc()).limit(1).scalar_subquery()
+
+
+# Run for every request or label: a statement that is made once costs less than half of one that is made anew.
+_TRACE = sa.select(tables.traces).where(tables.traces.c.id == sa.bindparam("b_id"))
+_PIN = sa.select(tables.pins).where(
+    tables.pins.c.rollout == sa.bindparam("b_rollout"), tables.pins.c.unit == sa.bindparam("b_unit")
+)
+_VERDICT = sa.select(_known_verdict(sa.bindparam("b_id", type_=sa.Text)))
+_ADD, _FAIL = sa.insert(tables.outcomes), sa.insert(tables.failures)
 
 
 def _trace(row: sa.RowMapping) -> Trace:

@@ -6,17 +6,22 @@ few fields of a reconcile out of its document, for every n-th look and each that
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
-from surefoot.adapters.store import tables
+from surefoot.adapters.store import ranks, tables
+from surefoot.adapters.store.audit import picked
 from surefoot.adapters.store.codec import load
+from surefoot.adapters.store.undertakings import executor, progress, work
+from surefoot.core.approval import Approval
 from surefoot.core.audit import Entry
+from surefoot.core.backlog import Lever
+from surefoot.core.rollout.standing import Reconcile
 from surefoot.core.version import Version
-from surefoot.ports.trends import AuditFilter, Beat, CurvePoint, Stretch
+from surefoot.ports.trends import AuditFilter, Beat, CurvePoint, Executor, Stretch, WorkKind, WorkSpot
 
 MOST_NAMES = 200
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -77,20 +82,7 @@ class SqlTrends:
 
     def audit(self, wanted: AuditFilter, *, before: int | None, limit: int) -> list[Entry]:
         """Give audit entries before one, newest first."""
-        table = tables.audit
-        query = sa.select(table).order_by(table.c.seq.desc()).limit(limit)
-        if before is not None:
-            query = query.where(table.c.seq < before)
-        if wanted.agent:
-            below = f"{wanted.agent}/"
-            query = query.where(
-                sa.or_(table.c.subject == wanted.agent, table.c.subject.startswith(below, autoescape=True))
-            )
-        if wanted.actor:
-            query = query.where(table.c.actor == wanted.actor)
-        if wanted.action:
-            query = query.where(table.c.action == wanted.action)
-        return [Entry(**row) for row in self._connection.execute(query).mappings()]
+        return picked(self._connection, wanted, before=before, limit=limit)
 
     def actors(self) -> list[str]:
         """Give who is named in the newest part of the audit record."""
@@ -105,8 +97,43 @@ class SqlTrends:
         names = self._connection.scalars(sa.select(newest.c.name).distinct().limit(MOST_NAMES))
         return sorted(names)
 
+    def work(
+        self, *, limit: int, kinds: Collection[WorkKind], agents: Collection[str] = (), after: WorkSpot | None = None,
+        most: WorkSpot | None = None,
+    ) -> list[WorkSpot]:  # fmt: skip
+        """Give long work of these agents, newest first, behind one spot and none newer than another."""
+        return work(self._connection, limit=limit, kinds=kinds, agents=agents, after=after, most=most)
+
+    def executor(self, workflow: str) -> Executor | None:
+        """Give the process that carries a workflow out; None where none does, or it is not known."""
+        return executor(self._connection, workflow)
+
+    def levers(self, agent: str, *, state: str, limit: int) -> list[Lever]:
+        """Give levers, the most worthwhile first."""
+        return ranks.levers(self._connection, agent, state=state, limit=limit)
+
+    def lever_states(self, agent: str) -> dict[str, int]:
+        """Count an agent's levers by state."""
+        return ranks.lever_states(self._connection, agent)
+
+    def open_levers(self, agent: str) -> tuple[int, int]:
+        """Give how many levers are open or being worked on, and how many failures they stand for."""
+        return ranks.open_levers(self._connection, agent)
+
+    def levers_of(self, agent: str, gaps: Collection[str]) -> Mapping[str, Lever]:
+        """Give the levers that answer some gaps, by gap."""
+        return ranks.levers_of(self._connection, agent, gaps)
+
+    def decided(self, now: datetime, *, agents: Collection[str], skip: int, limit: int) -> list[Approval]:
+        """Give requests that wait no more, newest first."""
+        return ranks.decided(self._connection, now, agents=agents, skip=skip, limit=limit)
+
+    def moved(self, rollout: str) -> list[Reconcile]:
+        """Give the looks at a rollout that changed something, in their order."""
+        return ranks.moved(self._connection, rollout)
+
     def beat(self) -> Beat:
-        """Give what has moved, by the ends of three indexes."""
+        """Give what has moved, by the ends of a few indexes."""
         scalar, rollouts = self._connection.scalar, tables.rollouts
         rows = self._connection.execute(
             sa.select(rollouts.c.id, rollouts.c.agent, rollouts.c.revision)
@@ -119,6 +146,7 @@ class SqlTrends:
             audit=scalar(sa.select(sa.func.max(tables.audit.c.seq))) or 0,
             outcomes=scalar(sa.select(sa.func.max(tables.outcomes.c.seq))) or 0,
             rollouts={row.id: (row.agent, row.revision) for row in rows},
+            work=progress(self._connection),
         )
 
 

@@ -2,7 +2,9 @@
 
 `sample` labels are drawn by a hash that knows nothing of the judge's verdict, so rates computed from them hold;
 `queue` labels settle what the judge could not, and count for nothing else. A person sees case and answer, never what
-the judge said.
+the judge said. What is said in the open, beside everything that is known, counts for no rate either: that an answer
+as a whole is right or wrong (by the scorer `person`), and what the right one would be (by the scorer `expected`, whose
+note is that answer).
 """
 
 from __future__ import annotations
@@ -15,7 +17,10 @@ from typing import Literal
 from surefoot.core.digest import unit_interval
 from surefoot.core.exam.verdict import Verdict
 
-Drawn = Literal["sample", "queue"]
+Drawn = Literal["sample", "queue", "open"]
+PERSON = "person"
+EXPECTED = "expected"
+MOST_CHARS = 20_000
 Key = tuple[str, int, str]
 
 

@@ -30,6 +30,8 @@ class EvalRun:
 
     `subject` names what was examined and `subject_digest` pins it; `judge_pin` pins model, prompt and parameters of
     the judge (empty: no judge). `epochs` overrides the cases' own if above 0. `why` says why it stopped early.
+    `worker` is the process that took it up last, `taken_at` when, and `had` how many answers there were then: what
+    came since is how fast it goes.
     """
 
     id: str
@@ -52,7 +54,15 @@ class EvalRun:
     how: Mapping[str, object] = field(default_factory=dict[str, object])
     ended_at: datetime | None = None
     why: str = ""
+    worker: str = ""
+    taken_at: datetime | None = None
+    had: int = 0
     revision: int = 0
+
+    @property
+    def about(self) -> str:
+        """The agent that was examined; empty for a program or a recording."""
+        return self.agent or str(self.how.get("agent") or "")
 
     @property
     def open(self) -> bool:

@@ -1,9 +1,16 @@
 // The line of evidence through time: both e-values on a logarithmic scale, their thresholds, the share behind them.
 const drawn = new WeakMap();
 
+// A role of colour as the canvas needs it: what it comes to now, in the colours that the page has now.
 function colour(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const probe = document.createElement('i');
+  probe.style.color = `var(${name})`;
+  document.body.append(probe);
+  const found = getComputedStyle(probe).color;
+  probe.remove();
+  return found;
 }
+const FONT = '11px ui-sans-serif, system-ui, "Noto Sans", "Liberation Sans", sans-serif';
 
 const tens = (value) => value !== null && Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-6;
 const decades = (u, all) => all.map((one) => (tens(one) ? one : null));
@@ -28,7 +35,7 @@ function data(page) {
 
 function options(page, place) {
   const limits = page.evidence.thresholds;
-  const line = (u, value, stroke) => {
+  const line = (u, value, stroke, word) => {
     const y = u.valToPos(value, 'e', true);
     u.ctx.save();
     u.ctx.strokeStyle = stroke;
@@ -38,6 +45,16 @@ function options(page, place) {
     u.ctx.moveTo(u.bbox.left, y);
     u.ctx.lineTo(u.bbox.left + u.bbox.width, y);
     u.ctx.stroke();
+    u.ctx.fillStyle = stroke;
+    u.ctx.textAlign = 'right';
+    u.ctx.textBaseline = 'bottom';
+    u.ctx.setLineDash([]);
+    u.ctx.strokeStyle = colour('--surface');
+    u.ctx.lineWidth = 4 * devicePixelRatio;
+    u.ctx.font = FONT.replace('11px', `${11 * devicePixelRatio}px`);
+    const spot = [word, u.bbox.left + u.bbox.width - 6 * devicePixelRatio, y - 3 * devicePixelRatio];
+    u.ctx.strokeText(...spot);
+    u.ctx.fillText(...spot);
     u.ctx.restore();
   };
   const events = page.events.filter((one) => one.action !== 'hold');
@@ -45,7 +62,7 @@ function options(page, place) {
     u.ctx.save();
     u.ctx.strokeStyle = colour('--line-strong');
     u.ctx.fillStyle = colour('--faint');
-    u.ctx.font = `${11 * devicePixelRatio}px ${colour('--font')}`;
+    u.ctx.font = FONT.replace('11px', `${11 * devicePixelRatio}px`);
     u.ctx.lineWidth = devicePixelRatio;
     let last = -1e9;
     for (const one of [...events].reverse()) {
@@ -57,17 +74,17 @@ function options(page, place) {
       const word = one.action === 'ramp' ? `${one.weight_percent} %` : one.action.replaceAll('_', ' ');
       const wide = u.ctx.measureText(word).width + 10 * devicePixelRatio;
       const left = x + wide > u.bbox.left + u.bbox.width ? x - wide + 4 * devicePixelRatio : x + 5 * devicePixelRatio;
-      if (left > last) { u.ctx.fillText(word, left, u.bbox.top + 12 * devicePixelRatio); last = left + wide; }
+      if (left > last) { u.ctx.fillText(word, left, u.bbox.top - 5 * devicePixelRatio); last = left + wide; }
     }
     u.ctx.restore();
   };
-  const axis = { stroke: colour('--faint'), grid: { stroke: colour('--line'), width: 1 }, ticks: { show: false }, font: `11px ${colour('--font')}` };
+  const axis = { stroke: colour('--faint'), grid: { stroke: colour('--line'), width: 1 }, ticks: { show: false }, font: FONT };
   const highest = 1.8 * Math.max(limits.win, limits.hard_guard, ...page.curve.map((one) => Math.max(one.e_win, one.e_guard)));
   const lowest = Math.max(0.01, Math.min(0.5, ...page.curve.map((one) => Math.min(one.e_win || 1, one.e_guard || 1))));
   const number = (value) => value >= 1e4 ? value.toExponential(0) : String(+value.toPrecision(3));
   return {
-    width: place.clientWidth, height: place.clientHeight, cursor: { y: false, points: { size: 7 } }, legend: { show: false },
-    padding: [8, 6, 0, 0],
+    width: place.clientWidth, height: place.clientHeight - 24, cursor: { y: false, points: { size: 7 } }, legend: { show: false },
+    padding: [20, 6, 0, 0],
     scales: { x: { time: true }, e: { distr: 3, range: [lowest, highest] }, w: { range: [0, 100] } },
     axes: [
       { ...axis, space: 70, values: (u, all, index, space, step) => all.map((one, at) => stamp(one, step, at === 0 || day(one) !== day(all[at - 1]))) },
@@ -81,12 +98,12 @@ function options(page, place) {
       { label: 'worse', scale: 'e', stroke: colour('--bad'), width: 1.8, points: { show: page.curve.length < 40, size: 4, fill: colour('--bad') } },
     ],
     hooks: {
-      drawSeries: [(u, index) => { if (index === 3) { line(u, limits.win, colour('--accent')); line(u, limits.hard_guard, colour('--bad')); } }],
+      drawSeries: [(u, index) => { if (index === 3) { line(u, limits.win, colour('--accent'), `better at ${number(limits.win)}`); line(u, limits.hard_guard, colour('--bad'), `worse at ${number(limits.hard_guard)}`); } }],
       draw: [marks],
       setCursor: [(u) => {
-        const at = u.cursor.idx;
-        const one = at == null ? null : page.curve[at];
-        place.title = one ? `look ${one.seq}: better ${number(one.e_win)}, worse ${number(one.e_guard)}, share ${one.weight_percent} %, ${one.labels} labels. ${one.sentence}` : '';
+        const one = page.curve[u.cursor.idx ?? page.curve.length - 1];
+        const told = place.querySelector('.readout');
+        if (told) told.textContent = `look ${one.seq}, ${stamp(Date.parse(one.at) / 1000, 0, true).replace('\n', ', ')}: better ${number(one.e_win)} · worse ${number(one.e_guard)} · share ${one.weight_percent} % · ${one.labels} labels. ${one.sentence}`;
       }],
     },
   };
@@ -101,6 +118,10 @@ async function draw(place) {
   place.replaceChildren();
   const series = data(page);
   const plot = new uPlot(options(page, place), series, place);
+  const told = document.createElement('p');
+  told.className = 'readout';
+  place.append(told);
+  plot.setCursor({ left: -10, top: -10 });
   drawn.set(place, { plot, page });
 }
 

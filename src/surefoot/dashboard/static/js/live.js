@@ -3,6 +3,7 @@ const GRACE_MS = 2500;
 const QUIET_MS = 14000;
 let beat = null;
 let waiting = false;
+let missed = false;
 let lostAt = 0;
 let heardAt = Date.now();
 
@@ -13,7 +14,7 @@ function moved(before, now) {
   return watches().some((what) => {
     const [kind, id] = what.split(':');
     if (kind === 'rollout') return before.rollouts[id] !== now.rollouts[id];
-    if (kind === 'rollouts') return JSON.stringify(before.rollouts) !== JSON.stringify(now.rollouts);
+    if (kind === 'rollouts' || kind === 'work') return JSON.stringify(before[kind]) !== JSON.stringify(now[kind]);
     return kind !== 'chip' && before[kind] !== now[kind];
   });
 }
@@ -26,7 +27,7 @@ function busy() {
     .some((one) => one.value !== one.defaultValue || one === document.activeElement);
 }
 
-function chip(text, act) {
+export function chip(text, act) {
   const one = document.getElementById('chip');
   one.hidden = !text;
   one.textContent = text;
@@ -34,20 +35,20 @@ function chip(text, act) {
 }
 
 async function refresh() {
-  if (waiting) return;
+  if (waiting) { missed = true; return; }  // what moves meanwhile is looked at afterwards, not forgotten
   if (busy()) { chip('This page has changed: look again', () => location.reload()); return; }
   waiting = true;
   try {
-    await htmx.ajax('GET', location.pathname + location.search, { target: '#main', select: '#main', swap: 'outerMorph' });
+    await htmx.ajax('GET', document.getElementById('again')?.dataset.again || location.pathname + location.search, { target: '#main', select: '#main', swap: 'outerMorph' });
     chip('');
     document.dispatchEvent(new CustomEvent('surefoot:fresh'));
   } finally {
-    setTimeout(() => { waiting = false; }, 900);
+    setTimeout(() => { waiting = false; if (missed) { missed = false; refresh(); } }, 900);
   }
 }
 
 function heard(next) {
-  const known = beat ?? { audit: Number(main()?.dataset.beat || next.audit), outcomes: next.outcomes, rollouts: next.rollouts };
+  const known = beat ?? { audit: Number(main()?.dataset.beat || next.audit), outcomes: next.outcomes, rollouts: next.rollouts, work: next.work };
   beat = next;
   if (watches().includes('chip:audit')) {
     const fresh = next.audit - Number(main().dataset.beat);
@@ -92,6 +93,8 @@ export function follow() {
     addEventListener('pagehide', () => source.close(), { once: true });
   };
   open();
+  const each = watches().find((one) => one.startsWith('every:'));
+  if (each) setInterval(() => { if (!document.hidden && !lostAt) refresh(); }, 1000 * Number(each.slice(6)));
   setInterval(watchConnection, 500);
   addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
 }

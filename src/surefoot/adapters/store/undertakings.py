@@ -1,0 +1,76 @@
+"""Long work of three kinds in one list: eval runs, jobs that were asked for, and ticks.
+
+They lie in three tables, so a page of the list is the newest few of each, put in one order. Ticks are entries of the
+audit record, of which only the newest part is looked at, so that this costs the same whatever the store holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import sqlalchemy as sa
+
+from surefoot.adapters.store import tables
+from surefoot.adapters.store.api_tables import jobs
+from surefoot.adapters.store.eval_tables import about, eval_answers, eval_runs
+from surefoot.ports.trends import Executor, WorkKind, WorkSpot
+
+LOOKED_AT = 20_000
+_WORKFLOWS = sa.table("workflow_status", sa.column("workflow_uuid"), sa.column("executor_id"))
+_JOB_AGENT = jobs.c.document["agent"].as_string()
+
+
+def work(
+    connection: sa.Connection, *, limit: int, kinds: Collection[WorkKind], agents: Collection[str],
+    after: WorkSpot | None, most: WorkSpot | None,
+) -> list[WorkSpot]:  # fmt: skip
+    """Give long work, newest first; see `ports.trends.Trends.work`."""
+    found: list[WorkSpot] = []
+    for kind in kinds:
+        at, name, where = _source(connection, kind, list(agents))
+        where += [_older(kind, at, name, after)] if after else []
+        where += [sa.or_(_older(kind, at, name, most), sa.and_(at == most.at, name == most.id))] if most else []
+        rows = connection.execute(sa.select(at, name).where(*where).order_by(at.desc(), name.desc()).limit(limit))
+        found += [WorkSpot(at=moment, kind=kind, id=one) for moment, one in rows]
+    return sorted(found, reverse=True)[:limit]
+
+
+def _older(kind: WorkKind, at: Any, name: Any, spot: WorkSpot) -> sa.ColumnElement[bool]:
+    """Whether a row of a kind stands behind a spot: by moment, then kind, then id, as spots are ordered."""
+    if kind == spot.kind:
+        return sa.or_(at < spot.at, sa.and_(at == spot.at, name < spot.id))
+    return at <= spot.at if kind < spot.kind else at < spot.at
+
+
+def _source(connection: sa.Connection, kind: WorkKind, agents: list[str]) -> tuple[Any, Any, list[Any]]:
+    """Give the moment, the id and the conditions of one kind."""
+    if kind == "eval":
+        return eval_runs.c.started_at, eval_runs.c.id, [about.in_(agents)] if agents else []
+    if kind == "job":
+        return jobs.c.at, jobs.c.id, [_JOB_AGENT.in_(agents)] if agents else []
+    audit = tables.audit.c
+    last = connection.scalar(sa.select(sa.func.max(audit.seq))) or 0
+    mine = [sa.or_(*(audit.subject.startswith(f"{one}/", autoescape=True) for one in agents))] if agents else []
+    return audit.at, audit.subject, [audit.action == "tick-started", audit.seq > last - LOOKED_AT, *mine]
+
+
+def progress(connection: sa.Connection) -> dict[str, int]:
+    """Give how far each agent's unfinished work is, in one number that grows with each answer and change."""
+    count = sa.select(sa.func.count()).where(eval_answers.c.run == eval_runs.c.id).scalar_subquery()
+    evals = sa.select(about, eval_runs.c.revision + count).where(eval_runs.c.state.in_(("running", "cancelling")))
+    asked = sa.select(_JOB_AGENT, jobs.c.revision + 1).where(jobs.c.state.in_(("waiting", "running")))
+    found: dict[str, int] = {}
+    for query in (evals, asked):
+        for agent, far in connection.execute(query):
+            found[agent or ""] = found.get(agent or "", 0) + int(far) + 1
+    return found
+
+
+def executor(connection: sa.Connection, workflow: str) -> Executor | None:
+    """Give the process that carries a workflow out; the workflow engine makes its tables when it first runs here."""
+    if not sa.inspect(connection).has_table(_WORKFLOWS.name):
+        return None
+    mine = sa.select(_WORKFLOWS.c.executor_id).where(_WORKFLOWS.c.workflow_uuid == workflow).scalar_subquery()
+    row = connection.execute(sa.select(tables.executors).where(tables.executors.c.id == mine)).one_or_none()
+    return None if row is None else Executor(host=row.host, pid=row.pid, seen_at=row.seen_at)

@@ -1,0 +1,150 @@
+"""Verify: whether the chain of the audit record holds, at a look and along all of it.
+
+A look takes what was walked before as its beginning: the entry there must still be what it was, and what came since
+is walked, up to `MOST` entries. Whoever minds the server goes on with the rest in the background, so that a look
+never takes long. A walk along all of it, which somebody asks for, believes nothing of that: it begins at the first
+entry and finds a changed old one. What it found stays to be seen until the next such walk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any, cast
+
+from surefoot.core.audit import GENESIS, Checked, Verification, after_walk, verify
+from surefoot.ports import Ports, Tx
+
+SWITCH = "audit-chain"
+MOST, BATCH, ENOUGH = 400, 2_000, 200
+_BEFORE_ALL = -(2**62)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """How the chain stands at a look: what was found, how many entries there are, and what is remembered."""
+
+    found: Verification
+    last: int
+    kept: Checked
+
+    @property
+    def left(self) -> int:
+        """How many entries were not walked yet."""
+        return max(0, self.last - self.found.entries) if self.found.intact else 0
+
+
+async def chain(ports: Ports) -> Chain:
+    """Give how the chain stands; walks no more than `MOST` entries, and writes nothing."""
+    return await ports.store.read(standing)
+
+
+def standing(tx: Tx) -> Chain:
+    """Give how the chain stands, within a transaction."""
+    kept, last = kept_in(tx), tx.audit.last()
+    return Chain(found=_gone_on(tx, kept, MOST), last=last, kept=kept)
+
+
+def kept_in(tx: Tx) -> Checked:
+    """Give what is remembered of earlier walks."""
+    noted = tx.switches.get(SWITCH)
+    return Checked() if noted is None else _read(noted)
+
+
+async def go_on(ports: Ports) -> int:
+    """Walk the next part of the chain and remember it; gives how many entries were walked, 0 where it is not worth it.
+
+    What a walk found broken is left as it is: only a walk along all of it can say that it is mended.
+    """
+    seen = await ports.store.read(lambda tx: (kept_in(tx), tx.audit.last()))
+    kept, last = seen
+    if kept.broken_at is not None or 0 <= last - kept.entries < ENOUGH:
+        return 0
+    found = await ports.store.read(lambda tx: _gone_on(tx, kept, BATCH))
+
+    def work(tx: Tx) -> int:
+        if kept_in(tx) != kept:
+            return 0
+        remember(tx, after_walk(kept, found, ports.clock()))
+        return found.entries - kept.entries
+
+    return await ports.store.write(work)
+
+
+async def walk(ports: Ports, *, by: str, head: tuple[int, str] | None = None) -> Verification:
+    """Walk along all of the chain, in parts, and remember what was found; `head` noted earlier must be on it."""
+    found, after, seen = Verification(intact=True, entries=0, head=GENESIS), _BEFORE_ALL, head is None
+
+    def part(tx: Tx) -> tuple[Verification, int | None, bool]:
+        rows = tx.audit.after(after, limit=BATCH)
+        met = any((one.seq, one.digest) == head for one in rows)
+        return verify(rows, since=(found.entries, found.head)), rows[-1].seq if rows else None, met
+
+    while found.intact:
+        found, last, met = await ports.store.read(part)
+        seen = seen or met
+        if last is None:
+            break
+        after = last
+    now = ports.clock()
+    await ports.store.write(lambda tx: remember(tx, after_walk(kept_in(tx), found, now, by=by)))
+    if seen or not found.intact:
+        return found
+    return verify((), since=(found.entries, found.head), head=head)  # whose head it is, the record cannot say
+
+
+class Walking:
+    """A walk along all of the chain in this process, one at a time, that goes on when nobody waits for it any more."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+        self._going: asyncio.Task[Verification] | None = None
+
+    @property
+    def going(self) -> bool:
+        """Whether somebody has asked for one that has not ended."""
+        return self._going is not None and not self._going.done()
+
+    async def asked(self, *, by: str, wait_s: float) -> Verification | None:
+        """Begin a walk, or join the one that goes on; gives what it found, or None where it takes longer."""
+        if self._going is None or self._going.done():
+            self._going = asyncio.get_running_loop().create_task(walk(self._ports, by=by))
+            self._going.add_done_callback(_heard)
+        done, _ = await asyncio.wait({self._going}, timeout=wait_s)
+        return self._going.result() if done else None
+
+
+def _heard(ended: asyncio.Task[Verification]) -> None:
+    """What goes wrong when nobody waits any more is found by whoever asks next."""
+    if not ended.cancelled():
+        ended.exception()
+
+
+def _gone_on(tx: Tx, kept: Checked, most: int) -> Verification:
+    """The remembered head must be what it was; then what came since is walked."""
+    if kept.broken_at is not None:
+        return Verification(
+            intact=False, entries=kept.entries, head=kept.head, broken_at=kept.broken_at, problem=kept.problem
+        )
+    if kept.entries:
+        rows = tx.audit.after(kept.entries - 1, limit=1)
+        first = rows[0].previous if rows else GENESIS
+        found = verify(rows, since=(kept.entries - 1, first), head=(kept.entries, kept.head))
+        if not found.intact:
+            return replace(found, entries=0, head=GENESIS)
+    return verify(tx.audit.after(kept.entries, limit=most), since=(kept.entries, kept.head))
+
+
+def remember(tx: Tx, kept: Checked) -> None:
+    """Keep what is known of the chain, within a transaction."""
+    told = {name: one.isoformat() if isinstance(one, datetime) else one for name, one in asdict(kept).items()}
+    tx.switches.on(SWITCH, told)
+
+
+def _read(noted: Mapping[str, object]) -> Checked:
+    given = cast("dict[str, Any]", dict(noted))
+    for name in ("at", "whole_at"):
+        given[name] = datetime.fromisoformat(given[name]) if given.get(name) else None
+    return Checked(**given)
