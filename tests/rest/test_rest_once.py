@@ -155,7 +155,7 @@ def test_a_server_killed_in_the_middle_leaves_a_key_that_tells_the_truth(
 ) -> None:
     here = str(Path(__file__).parent)
     program = SERVER.format(here=here, store=str(store), when=when)
-    source = str(Path(here).parents[1] / "src")
+    source = os.pathsep.join(str(Path(here).parents[1] / one) for one in ("src", "tests"))
     server = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True,
                               env={**os.environ, "PYTHONPATH": source})  # fmt: skip
     assert server.stdout is not None

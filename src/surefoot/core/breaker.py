@@ -33,8 +33,8 @@ def lets_through(breaker: Breaker, now: float) -> bool:
     """Whether a request may be sent now."""
     if breaker.opened_at is None:
         return True
-    rested = now - breaker.opened_at >= breaker.rest_s
-    return rested and (breaker.tried_at is None or now - breaker.tried_at >= breaker.rest_s)
+    since = breaker.opened_at if breaker.tried_at is None else max(breaker.opened_at, breaker.tried_at)
+    return now >= since + breaker.rest_s
 
 
 def sent(breaker: Breaker, now: float) -> Breaker:
