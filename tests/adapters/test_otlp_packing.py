@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import count
@@ -264,6 +265,61 @@ def test_spans_of_a_trace_are_one_group_and_what_one_of_them_names_holds_for_all
 def test_a_request_is_of_the_session_that_any_of_its_spans_names() -> None:
     for spans in ((named_span(1), named_span(2, session_id="s")), (named_span(2, session_id="s"), named_span(1))):
         assert {one.session for one in read(*spans).claims} == {"s"}
+
+
+def test_a_message_within_a_text_is_looked_at_as_what_it_is_and_a_name_may_tell_that_a_value_is_a_secret() -> None:
+    looking = packing(redact=scrubbed, redact_name=scrubbed, redact_label=scrubbed, suspect=suspect)
+    said = json.dumps([{"role": "user", "content": json.dumps({"password": "hunter22x", "at": "max@example.com"})}])
+    told = Span(trace_id=b"\x01" * 16, span_id=b"\x02" * 8)
+    for name, value in (("gen_ai.input.messages", said), ("db.password", "hunter33y"), ("surefoot.agent", "shop"),
+                        ("gen_ai.output.messages", said.replace("@", r"\\u0040"))):  # fmt: skip
+        told.attributes.add(key=name).value.string_value = value
+    parcel = looking.traces(request_of([told]).SerializeToString(), TERMS, as_json=False)
+    claim, group = parcel.claims[0], parcel.groups[0]
+    for secret in ("hunter22x", "hunter33y", "max@", "example.com"):
+        assert secret not in f"{claim.input} {claim.output}", secret
+        assert secret.encode() not in group.body, secret
+    assert json.loads(claim.input)["password"].startswith("[secret:")
+
+
+def test_a_name_is_cut_after_it_was_looked_at() -> None:
+    looking = packing(redact=scrubbed, redact_name=scrubbed, redact_label=scrubbed, suspect=suspect)
+    told = Span(trace_id=b"\x01" * 16, span_id=b"\x02" * 8)
+    told.attributes.add(key="session.id").value.string_value = "x" * 500 + " max@example.com"
+    parcel = looking.traces(request_of([told]).SerializeToString(), TERMS, as_json=False)
+    assert "max@" not in parcel.groups[0].session
+
+
+@pytest.mark.parametrize("content", [
+    b"\x0a\x00" * 20_000, body.field(b"\x0a", b"\x12\x00" * 20_000),
+    body.field(b"\x0a", body.field(b"\x12", b"\x12\x00" * 200_000)), b"\xfa\x7f\x01x" + b"\x0a\x00" * 600_000,
+], ids=["resources", "scopes", "spans", "oddly laid out"])  # fmt: skip
+def test_more_parts_than_anybody_sends_are_refused_before_they_cost_anything(content: bytes) -> None:
+    for read_one in (packing().traces, packing().logs):
+        began = time.process_time()
+        with pytest.raises(Invalid, match=r"more than|long"):
+            read_one(content, TERMS, as_json=False)
+        assert time.process_time() - began < 5
+
+
+def test_more_parts_than_anybody_sends_are_refused_in_json_too() -> None:
+    for content in (b'{"resourceSpans":[%s]}', b'{"resourceSpans":[{"scopeSpans":[%s]}]}'):
+        with pytest.raises(Invalid, match="more than"):
+            packing().traces(content % b",".join([b"{}"] * 20_000), TERMS, as_json=True)
+
+
+def test_a_trace_of_many_persons_costs_no_more_for_each() -> None:
+    def spans(many: int) -> float:
+        sent = [Span(trace_id=b"\x01" * 16, span_id=n.to_bytes(8, "big"), name="n") for n in range(1, many + 1)]
+        for n, one in enumerate(sent):
+            one.attributes.add(key="session.id").value.string_value = f"s-{n}"
+        content, began = request_of(sent).SerializeToString(), time.process_time()
+        parcel = packing(suspect=lambda *_: None).traces(content, TERMS, as_json=False)
+        assert len(parcel.groups) == many
+        return time.process_time() - began
+
+    spans(500)
+    assert spans(8_000) < 16 * 5 * max(spans(500), 0.005), "a square would be 256 times"
 
 
 def test_what_two_persons_did_in_one_trace_is_kept_apart() -> None:

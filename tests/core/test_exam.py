@@ -23,7 +23,7 @@ from surefoot.core.exam.judgement import Vote, agreed, judge_pin, judge_prompt, 
 from surefoot.core.exam.label import Label, agreement, to_label
 from surefoot.core.exam.observed import Observed, ToolCall, call_from
 from surefoot.core.exam.passk import pass_k, wilson
-from surefoot.core.exam.run import EvalRun, run_verdict
+from surefoot.core.exam.run import EvalRun, carried, run_verdict
 from surefoot.core.exam.secret import leaks
 from surefoot.core.exam.tools import expected_calls
 from surefoot.core.exam.verdict import CaseResult, Verdict, case_result, epoch_standing, results
@@ -49,6 +49,18 @@ def a_suite(*cases: dict[str, object], **head: object):
 
 def a_case(**given: object):
     return a_suite({"id": "a", "input": "q", "checks": ["equals"], "expected": "x", **given}).cases[0]
+
+
+@given(st.sampled_from(["", "here:1", "elsewhere:1"]), st.integers(0, 9), st.booleans())
+def test_of_another_host_only_a_lease_says_that_a_run_is_carried_out(worker: str, held: int, lives: bool) -> None:
+    alive = lives if worker.startswith("here") else None
+    found = carried(replace(RUN, worker=worker), alive_here=alive, held=held)
+    if worker == "elsewhere:1":
+        assert found is (held > 0)
+    elif worker:
+        assert found is (lives or held > 0)
+    else:
+        assert found is (True if held else None)
 
 
 # Checks --------------------------------------------------------------------------------------------------------------

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from surefoot.core.case import SPLITS
 from surefoot.core.exam.alignment import aligned
-from surefoot.core.exam.held import held_out, may_read
+from surefoot.core.exam.held import held_out, may_read, sees_run
 from surefoot.core.exam.observed import ToolCall
 from surefoot.core.exam.pace import LEAST_ANSWERS, pace
+from surefoot.core.exam.run import EvalRun
 from surefoot.core.token import Token, may
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -104,3 +105,11 @@ def test_a_judge_held_to_one_agent_reads_no_held_out_case_of_another() -> None:
     assert may_read(reader, "sealed", agent="a")
     assert not may_read(reader, "sealed", agent="b")
     assert not may_read(reader, "sealed", agent="")
+
+
+def test_a_run_is_seen_by_who_sees_its_agent_and_one_about_no_agent_by_who_is_held_to_none() -> None:
+    one, whole = Token(name="x", sha256="", role="admin", agents=("a",)), Token(name="y", sha256="", role="viewer")
+    for about, seen in (("a", True), ("b", False), ("", False)):
+        run = EvalRun(id="r", suite="s", suite_digest="d", subject="p", subject_digest="p", state="done",
+                      started_at=datetime(2026, 3, 2, tzinfo=UTC), agent=about)  # fmt: skip
+        assert (sees_run(one, run), sees_run(whole, run)) == (seen, True), about

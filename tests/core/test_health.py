@@ -55,6 +55,11 @@ def test_a_process_that_says_nothing_any_more_is_named() -> None:
     assert (found.tone, found.figure, "2" in found.sentence) == ("bad", "1 of 2", True)
 
 
+def test_whoever_came_too_often_is_told_of_with_what_to_do() -> None:
+    found = lines(counts(limited_requests_total=3.0))["Turned away"]
+    assert (found.tone, found.todo, found.command) == ("watch", "See whose limit is too low.", "surefoot token list")
+
+
 @pytest.mark.parametrize(("waiting", "tone"), [(49.0, "good"), (50.0, "watch"), (90.0, "bad")])
 def test_a_queue_is_watched_before_it_refuses(waiting: float, tone: str) -> None:
     assert lines(counts(gateway_recorder_waiting=waiting))["Recorder queue"].tone == tone
@@ -124,6 +129,9 @@ def test_the_money_of_all_agents_is_added_up_and_is_judged_by_itself() -> None:
     total = found["Today, all agents"]
     assert (total.tone, total.figure, total.sentence) == ("good", "$10.00 of $20.00", "$10.00 left.")
     assert found["Today, b"].tone == "bad"
+    near = lines(counts(), Mine(spending=(replace(ALL, spent=7.0), replace(spent, spent=9.0))))["Today, all agents"]
+    assert (near.tone, "of b:" in near.todo) == ("watch", True)
+    assert near.command == "surefoot settings b --set day_budget.usd=20 --by NAME"
     assert lines("", Mine(spending=(spent, spent)), None)["Today, your agents"].tone == "bad"
     free = replace(ALL, agent="c", limit=None)
     assert "Nothing bounds some" in lines("", Mine(spending=(spent, free)))["Today, all agents"].sentence
@@ -174,7 +182,7 @@ def test_whatever_asks_for_somebody_says_what_to_do_and_the_worst_come_first(
         assert before.group != after.group or order.index(before.tone) <= order.index(after.tone)
     for one in found:
         assert one.sentence.endswith(".")
-        assert one.tone not in ("bad", "watch") or one.command or one.name.startswith("Today"), one
+        assert one.tone not in ("bad", "watch") or (one.todo and one.command), one
         assert not one.command or one.command.startswith("surefoot ")
     assert worst(found) == min((one.tone for one in found), key=order.index)
 

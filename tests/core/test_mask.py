@@ -7,8 +7,23 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from surefoot.core.backlog import Failure
-from surefoot.core.mask import masked_failure, masked_outcome, masked_span, masked_trace
+from surefoot.core.backlog import Failure, Lever
+from surefoot.core.calls import Call
+from surefoot.core.execution import Execution, Note
+from surefoot.core.mask import (
+    masked_call,
+    masked_execution,
+    masked_failure,
+    masked_gap,
+    masked_lever,
+    masked_note,
+    masked_outcome,
+    masked_pause,
+    masked_span,
+    masked_step,
+    masked_trace,
+)
+from surefoot.core.pause import Pause
 from surefoot.core.score import Outcome
 from surefoot.core.span import Span, SpanEvent
 from surefoot.core.trace import Trace
@@ -28,7 +43,20 @@ def test_no_piece_of_a_text_is_left(secret: str) -> None:
         message=secret, attributes={"gen_ai.input.messages": [secret], "n": secret}, resource={"host.name": secret},
         events=(SpanEvent(name="log", at_ns=1, attributes={"body": secret}),),
     )  # fmt: skip
-    for one in (masked_trace(trace), masked_outcome(outcome), masked_failure(failure), masked_span(span)):
+    execution = Execution(
+        id="t", agent="a", reasoner="r", version="1", number=1, process="p", base_url="u", path="/r", unit="u", at=AT,
+        deadline=AT, by="app", input={"text": secret}, result=[secret], error=f"broke on {secret}", state="failed",
+    )  # fmt: skip
+    note = Note(execution="t", at=AT, by="app", text=secret, tags=(secret,))
+    pause = Pause(agent="a", name="ship", requested_by="app", requested_at=AT, expires_at=AT, reason=secret,
+                  url=f"https://host.test/{secret}", feedback=secret, response={secret: secret})  # fmt: skip
+    lever = Lever(id="L-1", agent="a", gap=f"missed:{secret}", title=f"{secret} answered as {secret}", impact=0.1,
+                  failures=12, note=f"bob: {secret}")  # fmt: skip
+    said = [f"open: {secret}", f"{secret}: open", f"made by {secret}: {secret}", f"tick 3: {secret}", secret]
+    asked = Call(name=secret, arguments=secret, result=secret, id=secret)  # as a model wrote it
+    for one in (masked_lever(lever), masked_gap(secret), masked_call(asked), [masked_step(text) for text in said],
+                masked_trace(trace), masked_outcome(outcome), masked_failure(failure), masked_span(span),
+                masked_execution(execution), masked_note(note), masked_pause(pause)):  # fmt: skip
         assert secret[1:6] not in repr(one)
 
 
@@ -42,3 +70,14 @@ def test_what_happened_stays() -> None:
     assert list(seen.attributes) == ["k"]
     outcome = masked_outcome(Outcome(trace_id="t", verdict="failure", at=AT, source="bob", score=0.5))
     assert (outcome.verdict, outcome.score, outcome.source) == ("failure", 0.5, "bob")
+
+
+def test_a_cause_keeps_its_kind_and_its_numbers_and_a_lever_its_story() -> None:
+    lever = Lever(id="L-1", agent="a", gap="tool:pay: no funds", title="the tool pay breaks", impact=0.1, failures=1)
+    seen = masked_lever(lever)
+    assert (seen.id, seen.title, seen.failures, seen.for_people) == ("L-1", "a broken tool, 1 failure", 1, True)
+    assert masked_gap("missed:a") != masked_gap("missed:b")
+    assert [masked_step(one) for one in ("open again: v3 was taken back", "made by bob: why", "tick 12: accepted.",
+                                         "v4: no")] == ["open again", "made", "tick 12", "v4"]  # fmt: skip
+    call = Call(name="pay", arguments="{}", span_id="s", id="c1", failed=True)
+    assert (masked_call(call).name, masked_call(call).id, masked_call(call).failed) == ("pay", "c1", True)

@@ -21,7 +21,7 @@ def inside(draw: st.DrawFn) -> str:
     """An address of our own networks, plain or wrapped in one of IPv6."""
     network = ipaddress.ip_network(draw(INSIDE))
     one = ipaddress.IPv4Address(int(network.network_address) + draw(st.integers(0, network.num_addresses - 1)))
-    wrapped = [str(one), f"::ffff:{one}", f"64:ff9b::{one}",
+    wrapped = [str(one), f"::ffff:{one}", f"64:ff9b::{one}", f"2606:4700::5efe:{one}", f"2606:4700::200:5efe:{one}",
                str(ipaddress.IPv6Address((0x2002 << 112) | (int(one) << 80) | 1))]  # fmt: skip
     return draw(st.sampled_from(wrapped))
 
@@ -40,8 +40,15 @@ def test_one_address_inside_among_public_ones_is_enough_to_refuse(address: str) 
             must_reach(NOWHERE, "hooks.example.com", found, tls=True)
 
 
+@pytest.mark.parametrize(
+    "address", ["3fff::1", "3fff:fff:ffff::9", "192.88.99.1", "192.88.99.255", "::ffff:192.88.99.2"]
+)
+def test_networks_for_documents_and_old_relays_are_not_public(address: str) -> None:
+    assert not is_public(address)
+
+
 def test_what_is_public_is_reached_with_tls_only() -> None:
-    must_reach(NOWHERE, "hooks.example.com", ["1.1.1.1", "2606:4700::1111"], tls=True)
+    must_reach(NOWHERE, "hooks.example.com", ["1.1.1.1", "2606:4700::1111", "2606:4700::5efe:1.1.1.1"], tls=True)
     with pytest.raises(Forbidden, match="without TLS"):
         must_reach(NOWHERE, "hooks.example.com", ["1.1.1.1"], tls=False)
     with pytest.raises(Unavailable, match="no address"):

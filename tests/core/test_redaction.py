@@ -1,5 +1,6 @@
 """What redaction takes out, what it leaves, and that it ends in time whatever it is given."""
 
+import json
 import re
 import time
 
@@ -158,7 +159,9 @@ TRICKY = [
     "password: hunter2!", "token=abc123def", "bearer abcdefghijklmnopqrstuv", "Basic dXNlcjpwYXNzd29yZA==",
     "pa\u017fsword: abc123", "\u212aey: abc12345", "ba\u017fic abcdefghijklmnop!", "://a:b@c", "AIza" + "x" * 35,
     "ya29." + "a" * 24, "SG." + "a" * 20 + "." + "b" * 20, "dop_v1_" + "a" * 40, "030 12", "1 2 3 4 5 6",
-    "[email:0123abcd]", "sq0atp-" + "a" * 22, "npm_" + "a" * 36, "shpat_" + "a" * 32, "AGE-SECRET-KEY-" + "A" * 30,
+    r'{\"password\": \"hunter22x\"}', r"https:\/\/u:hunter22secret@host", r"max\u0040example.com",
+    r'\\\"api_key\\\": \\\"abc123def\\\"', "[email:0123abcd]",
+    "sq0atp-" + "a" * 22, "npm_" + "a" * 36, "shpat_" + "a" * 32, "AGE-SECRET-KEY-" + "A" * 30,
 ]  # fmt: skip
 PIECES = st.one_of(
     st.sampled_from([secret for _, secret in SECRETS]), st.sampled_from(HARMLESS), st.sampled_from(TRICKY),
@@ -221,6 +224,52 @@ def test_a_length_that_looks_like_a_sign_hides_nothing(length: int) -> None:
 def test_nothing_that_is_redacted_looks_harmless(kind: str, secret: str, around: str) -> None:
     text = around.format(secret)
     assert re.search(SUSPICIOUS, text.encode()) or not redact(text, KEY).found, kind
+
+
+KINDS_OF_KEYS = [
+    one.strip(" \n").replace("}+", "}") for one in redaction._KEY.partition("(?:")[2].rstrip(" )\n").split(" |")
+]
+TAIL = "0a1b2c3d4e" * 5
+BY_SIGN = {sign: f"{sign}{TAIL}" for sign in redaction._KEY_SIGNS} | {
+    "sk_": f"sk_live_{TAIL}", "rk_": f"rk_test_{TAIL}", "xox": f"xoxb-{TAIL}", "_v1_": f"dop_v1_{TAIL}",
+    "shp": f"shpat_{TAIL}", "sq0": f"sq0atp-{TAIL}", "SG.": f"SG.{TAIL}.{TAIL}", "AKIA": f"AKIA{TAIL[:16].upper()}",
+    "ASIA": f"ASIA{TAIL[:16].upper()}", "AGE-SECRET": f"AGE-SECRET-KEY-1{TAIL.upper()}",
+}  # fmt: skip
+
+
+def must_be_found_out(key: str) -> None:
+    assert [one.kind for one in redact(key, KEY).found] == ["key"], "core.redaction._KEY_SIGNS lacks a sign of it"
+    for text in (key.encode(), f"write {key} now".encode(), field(b"\x0a", key.encode())):
+        assert re.search(SUSPICIOUS, text), "core.suspicion lacks a sign of it"
+
+
+@pytest.mark.parametrize("sign", redaction._KEY_SIGNS)
+def test_every_sign_of_a_key_in_a_text_long_enough_is_suspicious(sign: str) -> None:
+    must_be_found_out(BY_SIGN[sign])
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_KEYS)
+@given(data=st.data())
+@settings(max_examples=20)
+def test_whoever_adds_a_kind_of_key_adds_its_sign_too(kind: str, data: st.DataObject) -> None:
+    least = st.from_regex(kind.partition("(?!")[0], fullmatch=True, alphabet=st.characters(codec="ascii"))
+    must_be_found_out(data.draw(least))
+
+
+@pytest.mark.parametrize(("text", "kept"), [
+    (r'{"m": "{\"password\": \"hunter22x\"}"}', r'{"m": "{\"password\": \"[secret:'),
+    (r"https:\/\/u:hunter22secret@host/x", r"https:\/\/u:[secret:"), (r"max\u0040example.com", "[email:"),
+])  # fmt: skip
+def test_a_secret_in_json_within_json_is_found_and_the_json_stays_whole(text: str, kept: str) -> None:
+    found = redact(text, KEY).text
+    assert found.startswith(kept)
+    assert "hunter22" not in found
+    if text.startswith("{"):
+        assert json.loads(json.loads(found)["m"])["password"].startswith("[secret:")
+
+
+def test_an_address_is_the_same_however_it_is_written() -> None:
+    assert redact(r"max\u0040example.com", KEY).text == redact("max@example.com", KEY).text
 
 
 def test_plain_sentences_and_ids_raise_no_suspicion() -> None:

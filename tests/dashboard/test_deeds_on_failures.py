@@ -28,7 +28,7 @@ def desk(hamlet_store: Path, tmp_path: Path) -> Iterator[Place]:
         yield place
 
 
-def clusters(place: Place, name: str = "vera") -> dict[str, dict[str, Any]]:
+def clusters(place: Place, name: str = "bob") -> dict[str, dict[str, Any]]:
     return {one["key"]: one for one in place.reader(name).look(f"/agents/{AGENT}/failures.json").json["rows"]}
 
 
@@ -117,7 +117,7 @@ def test_a_person_makes_a_request_a_case_and_nobody_is_told_its_side(desk: Place
 
 def test_each_example_leads_to_its_trace(desk: Place) -> None:
     one = clusters(desk)["missed:account"]
-    page = desk.reader("vera").look(at(one["key"]))
+    page = desk.reader("bob").look(at(one["key"]))
     for example in one["examples"]:
         assert f'href="/traces/{example["failure"]["trace_id"]}"' in page.text
 
@@ -188,3 +188,58 @@ def test_what_a_person_writes_is_shown_and_never_run(desk: Place, text: str) -> 
     assert page.status == 200
     assert f"<script>{MARK}" not in page.text
     assert "<img src=x" not in page.text
+
+
+def test_who_may_not_read_learns_from_no_cluster_and_no_lever_what_was_expected_or_answered(desk: Place) -> None:
+    """The attack: a viewer looks for the texts that name causes: in pages, twins, addresses and the API."""
+    secret = "kestrel 7741 says so"
+    found = desk.see(lambda tx: tx.levers.all(AGENT))
+    for one in found:
+        named = replace(one, gap=f"{one.gap} {secret}", title=f"{secret} answered as {secret}", note=f"vera: {secret}")
+        desk.change(lambda tx, lever=named: tx.levers.put(lever))
+        desk.change(lambda tx, name=one.id: tx.levers.note(AGENT, name, desk.app.ports.clock(), f"open: {secret}"))
+    known, lever = clusters(desk), next(one.lever for one in desk.see(lambda tx: tx.proposals.all(AGENT)))
+    texts = {*known, *(one["title"] for one in known.values()), secret}
+    vera, bob = desk.reader("vera"), desk.reader("bob")
+    vera.cookie += "; surefoot_texts=shown"
+    asked = desk.see(lambda tx: tx.approvals.all(AGENT))[-1].id
+    masked = {one["key"]: one for one in vera.look(f"/agents/{AGENT}/failures.json").json["rows"]}
+    assert len(masked) == len(known)
+    assert not set(masked) & set(known)
+    pages = [
+        f"/agents/{AGENT}/failures", *(at(key) for key in masked), f"/agents/{AGENT}/levers",
+        *(f"/agents/{AGENT}/levers?lever={one.id}" for one in found), "/runs", f"/agents/{AGENT}/evals",
+        f"/agents/{AGENT}/versions", f"/approvals/{asked}", "/palette",
+    ]  # fmt: skip
+    twins = [path.replace("?", ".json?", 1) if "?" in path else f"{path}.json" for path in pages]
+    for path in [*pages[:-1], *twins]:
+        got = vera.look(path)
+        assert got.status == 200, path
+        assert [one for one in texts if one in got.words or one in got.text] == [], path
+    told = 0
+    for path in (f"levers/{lever}", "levers", "proposals", "failures"):
+        mine, theirs = (desk.reader().ask("GET", f"/api/v1/agents/{AGENT}/{path}", Authorization=f"Bearer sf_{name}")
+                        for name in ("vera", "bob"))  # fmt: skip
+        assert (mine.status, theirs.status) == (200, 200)
+        assert [one for one in texts if one in mine.text] == [], path
+        assert '"hidden":true' in mine.text.replace(" ", ""), path
+        told += secret in theirs.text
+    assert told == 2
+    assert secret in bob.look(f"/agents/{AGENT}/levers?lever={lever}").words
+    for key in known:  # nobody tries texts out by the address either
+        assert vera.look(f"/agents/{AGENT}/failures.json?cluster={quote(key)}").json["shown"] is None
+
+
+def test_a_cluster_is_opened_and_made_a_lever_by_its_digest_where_texts_are_hidden(desk: Place) -> None:
+    one = without_lever(desk)
+    rows = desk.reader("vera").look(f"/agents/{AGENT}/failures.json").json["rows"]
+    place = list(clusters(desk)).index(one["key"])
+    assert rows[place]["title"] == f"a missed answer, {one['failures']} failures"
+    shown = desk.reader("vera").look(f"/agents/{AGENT}/failures.json?cluster={rows[place]['key']}").json["shown"]
+    assert shown["key"] == rows[place]["key"]
+    olga = desk.reader("olga")
+    olga.cookie += "; surefoot_texts=hidden"
+    sent = olga.send(f"/agents/{AGENT}/failures/lever", form_word=word(olga), cluster=rows[place]["key"], lever="",
+                     reason="they called")  # fmt: skip
+    assert sent.status == 303, sent.words
+    assert clusters(desk)[one["key"]]["lever"]

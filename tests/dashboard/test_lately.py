@@ -121,7 +121,7 @@ def lineages(draw: st.DrawFn) -> tuple[list[VersionRow], set[int]]:
         parent = None if number == 1 else draw(st.integers(max(1, number - 9), number - 1))
         rows.append(VersionRow(
             number=number, label=f"v{number}", state="rejected", tone="bad", author="a", rationale="", created_at=NOW,
-            parent=parent, share_percent=0.0, failing=rate_of(0, 0), lane=0,
+            parent=parent, share_percent=0.0, lane=0,
         ))  # fmt: skip
     return rows[::-1], draw(st.sets(st.integers(first, first + count - 1)))
 

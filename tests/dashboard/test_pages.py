@@ -127,7 +127,7 @@ def test_what_is_not_there_says_so_and_shows_a_way_on(looked_at: Place, path: st
 
 
 def test_failures_are_clustered_as_the_next_tick_would_and_each_says_what_became_of_it(hamlet: Place) -> None:
-    reader = hamlet.reader("vera")
+    reader = hamlet.reader("bob")
     found = reader.look("/agents/refunds/failures.json").json
     assert found["window"] == found["failed"]
     assert [one["impact"] for one in found["rows"]] == sorted((one["impact"] for one in found["rows"]), reverse=True)

@@ -275,8 +275,8 @@ def test_a_very_long_text_shows_its_beginning_and_opens(window: Callable[..., Wi
         tx.levers.put(replace(lever, note=long))
 
     hamlet.change(lengthen)
-    vera = window("vera")
-    page = vera.look("/agents/refunds/levers?lever=L-refund")
+    bob = window("bob")
+    page = bob.look("/agents/refunds/levers?lever=L-refund")
     assert "first words" in page.inner_text("#slide")
     assert "the last word" not in page.inner_text("#slide")
     page.click("#slide .fold summary")

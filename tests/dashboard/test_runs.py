@@ -186,6 +186,9 @@ def test_empty_and_details_and_copies(tmp_path: Path, desk: Place) -> None:
     with serving(store) as place:
         assert "Nothing has run yet" in place.reader("vera").look("/runs").words
         assert "Nothing matches" in place.reader("vera").look("/runs?kind=tick").words
+    listed = {kind: desk.reader("vera").look(f"/runs?kind={kind}").text for kind in ("", "eval", "tick", "job")}
+    for path, kinds in (("/api/v1/evals", {"eval"}), ("/api/v1/jobs", {"job"})):
+        assert {kind for kind in listed if f"$SUREFOOT_URL{path}&#34;" in listed[kind]} == kinds, path
     cursor = by_id(desk)["run-stale"]["cursor"]
     shown = desk.reader("olga").look(f"/runs?run={cursor}")
     assert "surefoot eval run --resume run-stale" in shown.words

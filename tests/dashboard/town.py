@@ -157,7 +157,7 @@ class Town:
                 state="accepted",
                 at=self.clock(),
                 proposal=Proposal(improver=by, edits=edits, rationale=why, cost=Cost(calls=3, usd=0.012)),
-                evidence={"sentence": "The edit helps (41 gained, 9 lost of 568 cases, evidence 2.4e+05)."},
+                evidence={"sentence": "The edit helps (41 gained, 9 lost of 568 cases, evidence 240 000)."},
             )
         )
 

@@ -8,6 +8,8 @@ import random
 import signal
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,7 @@ from surefoot.core.exam.suite import chosen
 from surefoot.engine.labelled import label, next_blind, worth
 from surefoot.engine.reported import failing, report, traces_as_suite
 from surefoot.engine.run import Terms, begin, cancel, carry_out
+from surefoot.engine.survey import survey
 from surefoot.ports.exam import Reply
 
 SOURCE = Path(__file__).parents[2] / "src"
@@ -143,12 +146,61 @@ async def test_another_process_can_cancel_a_run(app):
     run = await begin(app.ports, exams(app), suite, subject, Terms(concurrency=4))
     work = asyncio.create_task(carry_out(app.ports, exams(app), subject, run.id, Terms(concurrency=4)))
     await asyncio.sleep(0.05)
-    await cancel(app.ports, run.id)
+    await cancel(app.ports, run.id, by="olga", reason="enough")
     done = await asyncio.wait_for(work, 20)
     assert done.state == "cancelled"
     assert len(await verdicts(app, run.id)) == len(subject.asked) < 2000
     with pytest.raises(Conflict):
-        await cancel(app.ports, run.id)
+        await cancel(app.ports, run.id, by="olga", reason="enough")
+
+
+@pytest.mark.parametrize(("by", "reason"), [("", "enough"), (" ", "enough"), ("olga", ""), ("olga", " ")])
+async def test_nobody_cancels_a_run_without_a_name_or_without_a_reason(app, by, reason):
+    run = await begin(app.ports, exams(app), a_suite(2), Subject(), Terms())
+    with pytest.raises(Invalid, match="by a person, with a reason"):
+        await cancel(app.ports, run.id, by=by, reason=reason)
+    assert (await app.store.read(lambda tx: tx.evals.run(run.id))).state == "running"
+    assert "eval-cancelled" not in [one.action for one in await app.store.read(lambda tx: tx.audit.all())]
+
+
+async def held(app, run_id):
+    return await app.store.read(lambda tx: tx.evals.held(run_id, now=app.ports.clock()))
+
+
+async def listed(app):
+    ((one,), _) = await survey(app.ports, limit=9, kinds=["eval"])
+    return one.state
+
+
+async def test_who_carries_a_run_out_on_another_host_is_known_by_a_lease_and_stops_when_asked(app, monkeypatch):
+    monkeypatch.setattr("surefoot.engine.run.this_process", lambda: "elsewhere:1")
+    subject, suite, terms = Subject(wait_s=0.005), a_suite(2000), Terms(concurrency=4)
+    run = await begin(app.ports, exams(app), suite, subject, terms)
+    work = asyncio.create_task(carry_out(app.ports, exams(app), subject, run.id, terms))
+    while not subject.asked:  # noqa: ASYNC110
+        await asyncio.sleep(0.001)
+    assert await held(app, run.id) == 1
+    assert await listed(app) == "running"
+    assert (await cancel(app.ports, run.id, by="olga", reason="enough")).state == "cancelling"
+    assert (await asyncio.wait_for(work, 20)).state == "cancelled"
+    assert await held(app, run.id) == 0
+
+
+async def test_a_run_whose_worker_died_on_another_host_is_stale_and_can_be_cancelled_once_its_lease_is_over(app):
+    subject, suite = Subject(), a_suite(3)
+    run = await begin(app.ports, exams(app), suite, subject, Terms())
+    now = app.ports.clock()
+
+    def died(tx):
+        tx.evals.swap(replace(tx.evals.run(run.id), worker="elsewhere:1"))
+        tx.evals.claim(run.id, [("a", -1)], by="a", now=now, until=now + timedelta(seconds=1))
+
+    await app.store.write(died)
+    assert await listed(app) == "running"
+    await app.store.write(lambda tx: tx.evals.renew(run.id, by="a", until=now - timedelta(seconds=1)))
+    assert await listed(app) == "stale"
+    assert (await cancel(app.ports, run.id, by="olga", reason="enough")).state == "cancelled"
+    assert await listed(app) == "cancelled"
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -80,6 +80,6 @@ async def test_a_cancelled_run_ends_for_everybody_who_waits_for_the_others(app):
     run = await begin(app.ports, exams(app), suite, slow, terms)
     working = [asyncio.create_task(carry_out(app.ports, exams(app), one, run.id, terms)) for one in (slow, fast)]
     await asyncio.sleep(0.3)
-    await cancel(app.ports, run.id)
+    await cancel(app.ports, run.id, by="olga", reason="enough")
     done = await asyncio.wait_for(asyncio.gather(*working), 20)
     assert {one.state for one in done} == {"cancelled"}

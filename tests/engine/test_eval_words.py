@@ -17,8 +17,9 @@ from exam_house import ScriptedJudge, Subject, a_suite, exams, ran, ruling
 from surefoot.app import App, build
 from surefoot.config import Settings
 from surefoot.core.errors import Conflict, Invalid
+from surefoot.core.exam.suite import Message
 from surefoot.core.job import Job
-from surefoot.engine.labelled import Word, corrected, label, next_blind, say, words_of, worth
+from surefoot.engine.labelled import Word, amended, label, next_blind, say, words_of, worth
 from surefoot.engine.once import this_process
 from surefoot.engine.run import Terms, at_work, begin, cancel, carry_out
 from surefoot.engine.survey import survey
@@ -70,6 +71,24 @@ async def test_words_are_kept_all_or_none_and_never_in_the_record(app: App) -> N
     assert "secret" not in str(entry.payload)
 
 
+async def test_what_people_say_is_redacted_before_it_is_kept(app: App) -> None:
+    run = await ran(app, a_suite(3, criteria=["polite"]), Subject(), judge=ScriptedJudge([ruling("pass")]))
+    mail = "ana.lopez@example.com"
+    said = await say(
+        app.ports, [Word(run=run.id, case="c0", passed=False, note=f"of {mail} \ud800", expected=f" to {mail} ")],
+        by="ana",
+    )  # fmt: skip
+    shown = await next_blind(app.ports, run.id, by="ana", drawn="sample")
+    assert shown is not None
+    await label(app.ports, run.id, shown.case.id, shown.epoch, shown.scorer, passed=True, by="ana", drawn="sample",
+                note=f"as {mail} said")  # fmt: skip
+    assert [one.note.split()[0] for one in said] == ["of", "to"]
+    assert {one.note for one in await words_of(app.ports, run.id)} == {one.note for one in said}
+    after, _ = await amended(app.ports, run.id)
+    assert after.cases[0].expected == said[1].note
+    assert mail not in str(app.store.read_now(lambda tx: (tx.evals.labels(), tx.audit.all())))
+
+
 async def test_the_corrected_suite_has_what_people_agree_on(app: App) -> None:
     suite = a_suite(4)
     first, second = await ran(app, suite, Subject()), await ran(app, suite, Subject())
@@ -79,9 +98,23 @@ async def test_the_corrected_suite_has_what_people_agree_on(app: App) -> None:
         (second, "c2", "bob", "three"),
     ):  # fmt: skip
         await say(app.ports, [Word(run=run.id, case=case, expected=text)], by=by)
-    after, differ = await corrected(app.ports, first.id)
+    after, differ = await amended(app.ports, first.id)
     assert {case.id: case.expected for case in after.cases} == {"c0": "two", "c1": "x", "c2": "three", "c3": "x"}
     assert differ == ["c1"]
+
+
+async def test_what_was_said_of_another_question_or_another_suite_changes_no_case(app: App) -> None:
+    old, changed = a_suite(3), list(a_suite(3).cases)
+    changed[0] = replace(changed[0], input=(Message(role="user", content="a new question"),))
+    new, other = replace(old, cases=tuple(changed)), replace(old, name="other")
+    before, after, elsewhere = [await ran(app, one, Subject()) for one in (old, new, other)]
+    for run, case in ((before, "c0"), (before, "c1"), (elsewhere, "c2")):
+        await say(app.ports, [Word(run=run.id, case=case, expected="said")], by="ana")
+    await say(app.ports, [Word(run=after.id, case="c1", expected="said")], by="bob")
+    made, differ = await amended(app.ports, after.id)
+    assert {case.id: case.expected for case in made.cases} == {"c0": "x", "c1": "said", "c2": "x"}
+    assert differ == []
+    assert {case.id: case.expected for case in (await amended(app.ports, before.id))[0].cases}["c0"] == "said"
 
 
 async def test_a_run_says_who_works_on_it_and_since_when(app: App) -> None:
@@ -161,7 +194,7 @@ async def test_a_run_that_another_worker_holds_is_not_stale(app: App) -> None:
     app.store.write_now(work)
     (seen,), _ = await survey(app.ports, limit=10)
     assert seen.state == "running"
-    assert (await cancel(app.ports, run.id, by="olga")).state == "cancelling"
+    assert (await cancel(app.ports, run.id, by="olga", reason="enough")).state == "cancelling"
 
 
 async def test_the_survey_gives_each_piece_of_work_once_whatever_the_page(app: App) -> None:

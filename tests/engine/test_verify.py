@@ -12,7 +12,7 @@ import surefoot.engine.verify as verify_room
 from surefoot.adapters.store import tables
 from surefoot.core.audit import sealed, verify
 from surefoot.engine.mind import minding, note_size, sizes
-from surefoot.engine.verify import Walking, chain, go_on, kept_in, walk
+from surefoot.engine.verify import Walking, chain, go_on, held_to, kept_in, walk
 
 AUDIT, AT = tables.audit, datetime(2026, 1, 5, tzinfo=UTC)
 MOST, BATCH, ENOUGH = 40, 120, 30  # a record of some hundreds is long here
@@ -154,6 +154,31 @@ async def test_two_who_ask_at_once_share_one_walk_and_who_does_not_wait_leaves_i
     found = await asyncio.gather(*(walking.asked(by="bob", wait_s=20) for _ in range(2)))
     assert [one is not None and one.entries for one in found] == [3 * BATCH] * 2
     assert (walking.going, (await kept(house)).whole_by) == (False, "ana")
+
+
+async def test_a_walk_without_a_name_is_not_remembered_unless_somebody_joins_it_by_name(house):
+    await noted(house, 3 * BATCH)
+    walking = Walking(house.ports)
+    assert (await walking.awaited()).entries == 3 * BATCH
+    assert (await kept(house)).entries == 0
+    found = await asyncio.gather(walking.awaited(), walking.awaited(by="ana"), walking.awaited(by="bob"))
+    assert found == [found[0]] * 3
+    assert ((await kept(house)).whole_by, (await kept(house)).entries) == ("ana", 3 * BATCH)
+    await forged(house, sa.update(AUDIT).where(AUDIT.c.seq == 7).values(actor="eve"))
+    assert not (await walking.awaited()).intact
+    assert (await chain(house.ports)).found.intact, "nothing is remembered of it, bad news neither"
+
+
+async def test_a_head_that_was_noted_after_a_walk_began_is_held_to_what_came_since(house):
+    await noted(house, BATCH)
+    found = await Walking(house.ports).awaited()
+    await noted(house, 5)
+    (last,) = await house.ports.store.read(lambda tx: tx.audit.after(BATCH + 4, limit=1))
+    assert (await held_to(house.ports, found, (last.seq, last.digest))).entries == BATCH + 5
+    assert not (await held_to(house.ports, found, (last.seq, "a" * 64))).intact
+    await forged(house, sa.update(AUDIT).where(AUDIT.c.seq == BATCH + 2).values(actor="eve"))
+    after = await held_to(house.ports, found, (last.seq, last.digest))
+    assert (after.intact, after.broken_at) == (False, BATCH + 2)
 
 
 async def test_a_server_walks_a_long_record_by_itself_and_notes_its_size_once_a_day(house):

@@ -24,12 +24,15 @@ from surefoot.engine.register import offer_version
 from surefoot.gateway import Gateway
 
 TOKEN = "sf_a-token-of-the-app"
+OTHER, BROAD = "sf_a-token-of-another-app", "sf_a-token-of-every-app"
 OPERATOR = "sf_a-token-of-an-operator"
 GHOST = "sf_a-token-held-to-an-agent-that-is-not-there"
 VIEWER = "sf_a-token-of-a-viewer"
 HELD = "sf_a-token-of-a-viewer-of-support"
 UPSTREAM_KEY = "sk-the-key-of-the-upstream-0123456789"
 TOKENS = {
+    "other": TokenSettings(sha256=hashed(OTHER), role="agent", agents=("other",)),
+    "judge": TokenSettings(sha256=hashed(BROAD), role="agent"),
     "app": TokenSettings(sha256=hashed(TOKEN), role="agent", agents=("support",)),
     "ops": TokenSettings(sha256=hashed(OPERATOR), role="operator"),
     "eve": TokenSettings(sha256=hashed(VIEWER), role="viewer"),

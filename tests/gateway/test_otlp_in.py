@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx2 as httpx
 import pytest
-from gateway_house import OPERATOR, TOKEN, VIEWER, House, genome
+from gateway_house import BROAD, OPERATOR, OTHER, TOKEN, VIEWER, House, genome
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
@@ -189,6 +189,34 @@ def test_a_token_for_one_agent_brings_spans_of_that_agent_only(house: House) -> 
     assert (answer.status_code, said["rejectedSpans"]) == (200, "1")
     assert "the token is not for the agent billing" in said["errorMessage"]
     assert len(kept(house)) == 1
+
+
+def test_who_may_not_see_an_agent_neither_judges_its_requests_nor_displaces_its_steps(house: House) -> None:
+    """The callee of a request knows the ids of its trace, and sends first."""
+    other = {"gen_ai.agent.name": "other"}
+    post(house, request(span(span_id="00000000000000bb", parentSpanId=SPAN, attributes=other)), token=OTHER)
+    assert post(house, request(span(), span(span_id="00000000000000bb", parentSpanId=SPAN))).json() == {}
+    mine = [one.agent for one in kept(house) if one.span_id == "00000000000000bb"]
+    assert sorted(mine) == ["other", "support"]
+    forged = verdict(label="fail")
+    forged["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]["attributes"][0]["value"]["stringValue"] = "other"
+    assert post(house, forged, path="/v1/logs", token=OTHER).status_code == 200
+    assert outcomes(house) == []
+    early = "ab" * 16
+    forged["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]["traceId"] = early
+    post(house, forged, path="/v1/logs", token=OTHER)
+    post(house, request(span(trace_id=early)))
+    assert outcomes(house, early) == []
+    assert post(house, verdict(label="pass"), path="/v1/logs").status_code == 200
+    assert outcomes(house) == [("success", "otlp:policy")]
+
+
+def test_a_judge_of_another_name_is_believed_where_its_token_sees_the_agent(house: House) -> None:
+    post(house, request(span()))
+    said = verdict(label="pass")
+    said["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]["attributes"][0]["value"]["stringValue"] = "judges"
+    assert post(house, said, path="/v1/logs", token=BROAD).json() == {}
+    assert outcomes(house) == [("success", "otlp:policy")]
 
 
 def test_the_version_is_the_one_that_the_span_names_if_there_is_one(house: House) -> None:

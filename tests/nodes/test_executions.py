@@ -121,6 +121,37 @@ def test_what_a_token_may_not_see_is_not_there(home: House) -> None:
     assert home.ask("GET", f"/executions/{done}", as_="eve").status == 200
 
 
+def test_who_may_look_but_not_read_gets_no_text_of_an_execution_through_any_door(home: House) -> None:
+    home.up("1.0.0")
+    secret = "the-badger-sleeps-at-noon"
+    done = home.execute(secret).json["execution_id"]
+    failed, waits = (submit(home, "late", {"text": secret, "seconds": 600})["execution_id"] for _ in range(2))
+    home.soon(lambda: all(home.ask("GET", f"/executions/{one}").json["accepted"] for one in (failed, waits)))
+    home.ask("POST", f"/executions/{failed}/status", {"status": "failed", "error": f"cannot read {secret}"})
+    ask = {"approval_request_id": "ship", "approval_request_url": f"https://host.test/{secret}", "reason": secret}
+    assert home.ask("POST", f"/executions/{waits}/request-approval", ask).status == 200
+    home.ask("POST", f"/executions/{done}/notes", {"text": secret, "tags": [secret]})
+    doors: list[tuple[str, str, Any]] = [
+        *(("GET", f"/executions/{one}", None) for one in (done, failed, waits)),
+        *(("GET", f"/executions/{one}/awaiter-status", None) for one in (done, waits)),
+        *(("GET", f"/executions/{one}/events", None) for one in (done, failed)),
+        ("GET", f"/agents/{home.agent}/executions", None), ("GET", f"/pauses?agent={home.agent}", None),
+        ("POST", "/executions/batch-status", {"execution_ids": [done, failed, waits]}),
+        ("GET", f"/traces/{done}", None), ("GET", f"/traces/{failed}", None),
+    ]  # fmt: skip
+    told = [(path, home.ask(method, path, body, as_="rob").json) for method, path, body in doors]
+    bare = [path for path, one in told if secret not in json.dumps(one)]
+    assert bare == [f"/executions/{done}/awaiter-status"], "everywhere else there is something to hide"
+    for method, path, body in doors:
+        seen = home.ask(method, path, body, as_="eve")
+        assert seen.status == 200, path
+        assert secret[4:10] not in json.dumps(seen.json) + json.dumps(seen.headers), path
+    mine, whole = (home.ask("GET", f"/executions/{done}", as_=name).json for name in ("eve", "app"))
+    assert (mine["hidden"], whole["hidden"]) == (True, False), "the program that asks reads what it asked"
+    apart = {name for name in whole if mine[name] != whole[name]}
+    assert apart == {"input", "result", "notes", "hidden"}, "what happened is still told"
+
+
 def test_what_is_asked_for_wrongly_is_told_in_words(home: House) -> None:
     home.up("1.0.0")
     for target, status in ((home.agent, 422), (f"{home.agent}.", 422), (f"{home.agent}.nothing", 404), ("no.one", 404)):

@@ -310,7 +310,7 @@ def test_what_is_cancelled_while_it_is_sent_stays_cancelled(app: App, clock: Clo
         scene.node.slow.add("1.0.0")
         one = await scene.dispatching.submit(Request(target="tickets.classify", input=1, by="app"))
         await asyncio.sleep(0.2)
-        await cancelled(app.ports, one.id, by="ana")
+        await cancelled(app.ports, one.id, by="ana", sees=lambda _: True)
         await scene.dispatching.look_after()
         await asyncio.sleep(0.1)
         found = app.store.read_now(lambda tx: tx.executions.get(one.id))
@@ -329,7 +329,7 @@ def test_a_caller_who_waits_hears_at_once_that_it_was_cancelled(app: App, clock:
         caller = asyncio.create_task(scene.ask("u"))
         await asyncio.sleep(0.2)
         (running,) = app.store.read_now(lambda tx: tx.executions.of("tickets"))
-        done = await cancelled(app.ports, running.id, by="ana")
+        done = await cancelled(app.ports, running.id, by="ana", sees=lambda _: True)
         scene.dispatching.dropped(one.id for one in done)
         async with asyncio.timeout(5):
             one = await caller

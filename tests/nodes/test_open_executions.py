@@ -26,6 +26,10 @@ from surefoot.ports.recorder import Full
 ASKED = Request(target="tickets.classify", input="a text", by="app")
 
 
+def everything(_: str) -> bool:
+    return True
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
@@ -81,7 +85,7 @@ def test_nobody_records_a_trace_under_the_id_of_an_execution(app: App, clock: Cl
             done = await enter(app.ports, "tickets", [told(name, here)])
             assert (done.kept, list(done.refused)) == (0, [name])
         assert (
-            await here.dispatching.report(Report(execution=one.id, state="succeeded", result=1))
+            await here.dispatching.report(Report(execution=one.id, sees=everything, state="succeeded", result=1))
         ).state == "succeeded"
 
     asyncio.run(story())
@@ -131,7 +135,7 @@ def test_open_executions_are_bounded_for_each_agent_and_in_all(app: App, clock: 
         for asking in (here.dispatching.submit, here.dispatching.execute):
             with pytest.raises(Full, match="3 executions of tickets are open"):
                 await asking(ASKED)
-        await here.dispatching.report(Report(execution=kept[0].id, state="succeeded"))
+        await here.dispatching.report(Report(execution=kept[0].id, sees=everything, state="succeeded"))
         await taken(here)
         here.dispatching.terms = replace(here.dispatching.terms, most_open=3, most_open_of_agent=99)
         with pytest.raises(Full, match="3 executions are open"):
@@ -144,13 +148,13 @@ def test_only_what_is_due_is_read_again(app: App, clock: Clock) -> None:
     async def story() -> None:
         here = await scene(app, clock)
         late, waits = await taken(here), await taken(here)
-        await here.dispatching.report(Report(execution=waits.id, state="waiting"))
+        await here.dispatching.report(Report(execution=waits.id, sees=everything, state="waiting"))
         assert app.store.read_now(lambda tx: tx.executions.due(clock.now, limit=9)) == []
         await here.dispatching.look_after()
         clock.now = late.deadline + timedelta(seconds=5)
         found = app.store.read_now(lambda tx: tx.executions.due(clock.now, limit=9))
         assert [one.id for one in found] == [late.id], "no time passes while the other one waits"
-        going = await here.dispatching.report(Report(execution=waits.id, state="running"))
+        going = await here.dispatching.report(Report(execution=waits.id, sees=everything, state="running"))
         assert going.held_until == going.deadline > late.deadline
         clock.now = going.deadline
         await here.dispatching.look_after()
@@ -164,7 +168,7 @@ def test_a_caller_waits_for_a_person_no_longer_than_for_an_answer(app: App, cloc
         here = await scene(app, clock, at_once=1)
 
         async def waiting(base_url: str, path: str, body: object, headers: Mapping[str, str], timeout_s: float) -> Said:
-            await here.dispatching.report(Report(execution=headers["X-Execution-ID"], state="waiting"))
+            await here.dispatching.report(Report(execution=headers["X-Execution-ID"], sees=everything, state="waiting"))
             return Said(status=202, body={})
 
         here.node.call = waiting
@@ -178,7 +182,7 @@ def test_a_caller_waits_for_a_person_no_longer_than_for_an_answer(app: App, cloc
         await taken(here)
         clock.now += timedelta(days=1)
         assert (
-            await here.dispatching.report(Report(execution=one.id, state="succeeded", result="yes"))
+            await here.dispatching.report(Report(execution=one.id, sees=everything, state="succeeded", result="yes"))
         ).state == "succeeded"
 
     asyncio.run(story())
@@ -191,7 +195,9 @@ def test_what_was_told_of_an_execution_goes_with_the_person_it_was_for(app: App,
             asked = replace(ASKED, actor=actor, webhook="https://hooks.example/x")
             one = await here.dispatching.submit(asked)
             await asyncio.sleep(0.2)
-            await here.dispatching.report(Report(execution=one.id, state="succeeded", result={actor: "Whiskerina"}))
+            await here.dispatching.report(
+                Report(execution=one.id, sees=everything, state="succeeded", result={actor: "Whiskerina"})
+            )
         assert len(notices(app)) == 2
         await erase(app.ports, "anna", by="ana")
         assert [("bob" in text, "anna" in text) for text in notices(app)] == [(True, False)]

@@ -66,7 +66,8 @@ def test_a_schema_that_is_none_is_refused_when_a_process_registers(home: House) 
 
     node = Threaded("1.0.0")
     home.nodes.append(node)
-    for wrong in ({"type": "nothing"}, {"$ref": "https://example.com/x"}, {"pattern": "("}):
+    for wrong in ({"type": "nothing"}, {"$ref": "https://example.com/x"}, {"pattern": "("},
+                  {"pattern": "(?:(?:(?:(?:a|b?){100}){100}){100}){100}"}, {"$schema": []}):  # fmt: skip
         got = home.register(node, **offered(given=wrong))
         assert (got.status, got.json["code"]) == (422, "invalid"), got.json
     assert home.ask("GET", f"/agents/{home.agent}", as_="eve").status == 404, "no agent was made of it"

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from test_intention import Clock, Scene
-from test_open_executions import ASKED, read, scene, taken
+from test_open_executions import ASKED, everything, read, scene, taken
 
 from surefoot.app import App, build
 from surefoot.cli import main
@@ -23,15 +23,13 @@ from surefoot.config import Settings
 from surefoot.core.chain import MOST_LINKS, must_not_circle
 from surefoot.core.errors import Conflict, Invalid, NotFound, Unavailable
 from surefoot.core.execution import WAIT_LEASE, Execution
+from surefoot.core.genome import Block, Genome
 from surefoot.engine import wait
 from surefoot.engine.heed import Report
 from surefoot.engine.oversee import cancelled
 from surefoot.engine.pause import decide_pause, pause
+from surefoot.engine.register import create_agent
 from surefoot.engine.wait import chain
-
-
-def everything(_: str) -> bool:
-    return True
 
 
 @pytest.fixture
@@ -48,7 +46,8 @@ def app(tmp_path: Path, clock: Clock) -> Iterator[App]:
 
 async def waits(here: Scene, one: Execution, other: Execution | None = None, **more: Any) -> Execution:
     name = other.id if other else ""
-    return await here.dispatching.report(Report(execution=one.id, state="waiting", waits_for=name, **more))
+    told = {"sees": everything, **more}
+    return await here.dispatching.report(Report(execution=one.id, state="waiting", waits_for=name, **told))
 
 
 async def chained(here: Scene, count: int) -> list[Execution]:
@@ -88,7 +87,7 @@ def test_a_person_ends_a_chain_and_each_goes_on_when_what_it_waits_for_is_over(a
         await here.dispatching.look_after()
         assert [read(here, one.id).state for one in (first, second, third)] == ["waiting"] * 3, "a person may take days"
         await decide_pause(app.ports, "tickets", "ship", "approved", by="rita")
-        await here.dispatching.report(Report(execution=third.id, state="succeeded", result=1))
+        await here.dispatching.report(Report(execution=third.id, sees=everything, state="succeeded", result=1))
         clock.now += timedelta(seconds=30)
         await here.dispatching.look_after()
         assert [read(here, one.id).state for one in (first, second, third)] == ["waiting", "running", "succeeded"]
@@ -96,7 +95,7 @@ def test_a_person_ends_a_chain_and_each_goes_on_when_what_it_waits_for_is_over(a
         left = woken.deadline - clock.now
         spent = second.deadline - second.at - left
         assert abs(spent - timedelta(seconds=30)) < timedelta(seconds=1), "its time ran again from the other's end on"
-        await here.dispatching.report(Report(execution=second.id, state="failed", error="no"))
+        await here.dispatching.report(Report(execution=second.id, sees=everything, state="failed", error="no"))
         await here.dispatching.look_after()
         assert (read(here, first.id).state, read(here, first.id).waits_for) == ("running", "")
 
@@ -130,8 +129,10 @@ def test_nobody_waits_for_what_is_over_not_there_or_not_theirs_to_see(app: App, 
         with pytest.raises(NotFound):
             await waits(here, one, other, sees=lambda _: False)
         with pytest.raises(Invalid):
-            await here.dispatching.report(Report(execution=one.id, state="running", waits_for=other.id))
-        await here.dispatching.report(Report(execution=other.id, state="succeeded"))
+            await here.dispatching.report(
+                Report(execution=one.id, sees=everything, state="running", waits_for=other.id)
+            )
+        await here.dispatching.report(Report(execution=other.id, sees=everything, state="succeeded"))
         with pytest.raises(Conflict, match="succeeded already"):
             await waits(here, one, other)
 
@@ -169,7 +170,7 @@ def test_a_wait_for_what_is_cancelled_ends_and_a_tree_is_cancelled_down_to_its_l
         for one, other in ((root, child), (child, leaf), (outside, leaf)):
             await settled(here, one)
             await waits(here, one, other)
-        done = await cancelled(app.ports, root.id, by="ops", tree=True)
+        done = await cancelled(app.ports, root.id, by="ops", sees=everything, tree=True)
         assert {one.id for one in done} == {root.id, child.id, leaf.id}
         await here.dispatching.look_after()
         assert read(here, outside.id).state == "running", "who waited for a leaf hears that it is over"
@@ -199,15 +200,41 @@ def test_a_wait_that_cannot_be_ended_holds_up_no_other(app: App, clock: Clock, m
 
 
 def test_the_command_line_shows_the_chain_too(app: App, clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    clock.now = datetime.now(UTC)  # a command has no other clock
+
     async def story() -> list[Execution]:
-        return await chained(await scene(app, clock), 3)
+        found = await chained(await scene(app, clock), 3)
+        await pause(app.ports, "tickets", "ship", by="prog", reason="is it good?", execution=found[-1].id)
+        return found
 
     found = asyncio.run(story())
     words = ["--store", str(app.settings.store), "--json", "executions", "tickets", "--chain", found[0].id]
     assert main(words) == 0
-    told = json.loads(capsys.readouterr().out)["executions"]
-    assert [(one["id"], one["waits_for"]) for one in told] == [
-        (found[0].id, found[1].id), (found[1].id, found[2].id), (found[2].id, None)]  # fmt: skip
+    told = json.loads(capsys.readouterr().out)
+    assert (told["agent"], told["ends_with"], told["hidden"]) == ("tickets", "person", 0)
+    assert [(one["id"], one["agent"], one["waits_for"]) for one in told["executions"]] == [
+        (found[0].id, "tickets", found[1].id), (found[1].id, "tickets", found[2].id),
+        (found[2].id, "tickets", None)]  # fmt: skip
+    asked = [[(wait["name"], wait["reason"]) for wait in one["pauses"]] for one in told["executions"]]
+    assert asked == [[], [], [("ship", "is it good?")]]
+    assert main([word for word in words if word != "--json"]) == 0
+    assert "a person (ship)" in " ".join(capsys.readouterr().out.split())
+
+
+def test_no_chain_of_another_agent_is_shown_under_this_ones_name(
+    app: App, clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def story() -> list[Execution]:
+        found = await chained(await scene(app, clock), 2)
+        await create_agent(app.ports, "other", Genome((Block(id="role", kind="section", text="Help."),)), by="ana")
+        return found
+
+    found = asyncio.run(story())
+    for agent, name in (("other", found[0].id), ("other", "nothing"), ("nobody", found[0].id)):
+        assert main(["--store", str(app.settings.store), "executions", agent, "--chain", name]) == 2
+        seen = capsys.readouterr()
+        assert found[1].id not in seen.out + seen.err, (agent, name)
+        assert "classify" not in seen.out + seen.err
 
 
 async def settled(here: Scene, one: Execution) -> None:
@@ -227,7 +254,7 @@ def test_no_order_of_waits_that_is_allowed_ever_closes_a_circle(wishes: list[tup
             way.append(made[int(way[-1].waits_for)])
             assert len(way) <= 8, "a circle"
         try:
-            must_not_circle(str(one), way, ())
+            must_not_circle(str(one), way, (), sees=everything)
         except Conflict:
             continue
         made[one] = replace(made[one], waits_for=str(other))
@@ -235,7 +262,20 @@ def test_no_order_of_waits_that_is_allowed_ever_closes_a_circle(wishes: list[tup
 
 def test_a_chain_has_so_many_links_at_most() -> None:
     with pytest.raises(Conflict, match="wait for each other already"):
-        must_not_circle("x", [execution(str(n)) for n in range(MOST_LINKS)], ())
+        must_not_circle("x", [execution(str(n)) for n in range(MOST_LINKS)], (), sees=everything)
+
+
+def test_the_refusal_of_a_circle_names_nobody_of_agents_that_the_asker_does_not_see() -> None:
+    chain = [execution("mine"), replace(execution("theirs"), agent="secret"), execution("asker")]
+    for name, ancestors in (("asker", ()), ("other", {"theirs"})):
+        with pytest.raises(Conflict) as told:
+            must_not_circle(name, chain, ancestors, sees=lambda agent: agent != "secret")
+        said = f"{told.value.message} {told.value.hint}"
+        assert "theirs" not in said
+        assert "secret" not in said
+        assert "one of another agent" in said
+    with pytest.raises(Conflict, match="asker waits for mine waits for one of another agent waits for asker"):
+        must_not_circle("asker", chain, (), sees=lambda agent: agent != "secret")
 
 
 def execution(name: str) -> Execution:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
 
+import pytest
 from rest_house import V1, Door, canary, problem, traffic, win
+
+import surefoot.engine.verify as verify_room
+from surefoot.core.audit import Checked
+from surefoot.engine.verify import kept_in
 
 
 def test_an_agent_is_created_shown_set_stopped_and_resumed(door: Door) -> None:
@@ -170,6 +178,39 @@ def test_the_record_is_listed_and_its_head_is_checked(door: Door) -> None:
     problem(door.get("/audit/verify?head=nonsense"), 422, "invalid")
     rows = door.get("/audit").json["entries"]
     assert [one["seq"] for one in rows] == list(range(1, len(rows) + 1))
+
+
+def test_to_verify_the_record_writes_nothing_and_to_walk_it_is_remembered_by_name(door: Door) -> None:
+    assert door.get("/audit/verify", by="vera").json["intact"] is True
+    assert door.see(kept_in) == Checked(), "a GET changes nothing"
+    walked = door.post("/audit/walk", by="vera")
+    assert (walked.status, walked.json["intact"]) == (200, True)
+    kept = door.see(kept_in)
+    assert (kept.whole_by, f"{kept.entries}:{kept.head}") == ("vera", walked.json["head"])
+    for _ in range(2):
+        door.get("/audit/verify", by="bob")
+    assert door.see(kept_in) == kept, "who only looks takes nobody's place"
+    problem(door.post("/audit/walk", by="held"), 403, "forbidden")
+    problem(door.post("/audit/walk", by="app"), 403, "forbidden")
+
+
+def test_many_who_verify_at_once_are_one_walk(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, walk = list[float](), verify_room._walked
+
+    async def slow(ports: Any, *, since: Any = None) -> Any:
+        if since is None:
+            begun.append(time.monotonic())
+            await asyncio.sleep(1.0)
+        return await walk(ports, since=since)
+
+    monkeypatch.setattr(verify_room, "_walked", slow)
+    head = door.get("/audit/head").json["head"]
+    paths = ["/audit/verify", f"/audit/verify?head={head}", f"/audit/verify?head=1:{'0' * 64}"] * 3
+    with ThreadPoolExecutor(10) as pool:
+        walking = pool.submit(lambda: door.post("/audit/walk", by="olga"))
+        found = [one.json["intact"] for one in pool.map(door.get, paths)]
+    assert found == [True, True, False] * 3, "each is held to the head that it named"
+    assert (walking.result().json["intact"], door.see(kept_in).whole_by, len(begun)) == (True, "olga", 1)
 
 
 def test_a_suite_that_would_run_code_is_listed_as_disabled(door: Door) -> None:

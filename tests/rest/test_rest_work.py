@@ -65,7 +65,9 @@ def test_a_tick_and_an_eval_run_end_with_what_their_commands_say(door: Door, sou
     assert [one["run"] for one in door.get("/evals").json["runs"]] == [report["run"]]
     assert door.get(f"/evals/{report['run']}/compare?before={report['run']}").json["gained"] == 0
     problem(door.get(f"/evals/{report['run']}", by="held"), 404, "not_found")
-    problem(door.post(f"/evals/{report['run']}/cancel", by="olga"), 409, "conflict")
+    for none in (None, {}, {"reason": ""}, {"reason": " "}):
+        assert door.post(f"/evals/{report['run']}/cancel", none, by="olga").status == 422
+    problem(door.post(f"/evals/{report['run']}/cancel", {"reason": "enough"}, by="olga"), 409, "conflict")
     assert door.get(f"/evals/{report['run']}/label", by="bob").json["next"] is None
     assert {one["kind"] for one in door.get("/jobs").json["jobs"]} == {"tick", "eval"}
     assert [one["id"] for one in door.get("/agents/words/ticks").json["jobs"]] == [tick.json["id"]]

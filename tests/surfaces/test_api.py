@@ -220,6 +220,8 @@ def test_without_tokens_anyone_on_this_machine_may_look_and_nobody_may_change(sc
         body = {"decision": "approved", "version_hash": one["version_hash"], "evidence_hash": one["evidence_hash"]}
         problem(door.post(f"{V1}/approvals/{one['id']}/decision", body), 401, "unauthenticated")
         problem(door.post(f"{V1}/agents/support/rollback"), 401, "unauthenticated")
+        problem(door.post(f"{V1}/audit/walk"), 401, "unauthenticated")
+        assert door.get(f"{V1}/audit/verify").json["intact"] is True
         problem(door.get(f"{V1}/agents", by="ana"), 401, "unauthenticated")
         for host in ("evil.example.com", "evil.example.com:8420", "127.0.0.1.evil.example.com", "localhost.evil", ""):
             assert "is called" in problem(door.get(f"{V1}/agents", Host=host), 403, "forbidden")

@@ -56,4 +56,7 @@ def test_the_document_of_a_run_quotes_no_held_out_case(cli, desk: Path, run: str
     """What a job answers over the API is this document; a note of a check may quote what was expected."""
     told = cli("eval", "run", "suite.yaml", "--recorded", "r.jsonl", "--json", code=1)
     assert "kestrel-7741" not in json.dumps(told.json)
+    page = cli("eval", "run", "suite.yaml", "--recorded", "r.jsonl", code=1)
+    assert "kestrel-7741" not in page.out + page.err
+    assert "billing" in page.out, "what is not held out says why"
     assert {one["case"]: bool(one["notes"]) for one in told.json["failing"]} == {"a": True, "b": False}

@@ -161,7 +161,9 @@ def test_a_run_is_exported_and_listed(cli, desk, suite):
         assert cli("eval", "export", ran["run"], "--as", form, "--json").json["text"]
     cli("eval", "export", ran["run"], "--as", "pdf", code=2)
     assert [row["verdict"] for row in cli("eval", "list", "--json").json["runs"]] == ["pass"]
-    cli("eval", "cancel", ran["run"], code=1)
+    for missing in ((), ("--by", "olga"), ("--why", "enough"), ("--by", " ", "--why", " ")):
+        assert "--by NAME" in cli("eval", "cancel", ran["run"], *missing, code=2).err
+    cli("eval", "cancel", ran["run"], "--by", "olga", "--why", "enough", code=1)
     assert cli("eval", "label", ran["run"], "--json").json["worth"]["labels"] == 0
 
 

@@ -16,6 +16,7 @@ from surefoot.cli import doctor
 from surefoot.core.agent import Agent
 from surefoot.core.starter import starting_genome
 from surefoot.core.version import Version
+from surefoot.engine.verify import kept_in
 from surefoot.rehearsal.clock import START
 
 
@@ -35,6 +36,15 @@ def test_the_record_is_whole_and_its_head_can_be_checked_later(cli, scene):
     cli("lessons", "support", "--add", "x", "--by", "ann")
     assert "the record is whole: 2 entries" in cli("audit", "verify", "--head", head).out
     assert "is not a head" in cli("audit", "verify", "--head", "12", code=2).err
+
+
+def test_who_walked_the_record_is_remembered_by_name(cli, scene, monkeypatch):
+    scene.agent()
+    cli("audit", "verify", "--by", "ann")
+    assert scene.see(kept_in).whole_by == "ann"
+    monkeypatch.setattr("getpass.getuser", lambda: "ben")
+    cli("audit", "verify")
+    assert scene.see(kept_in).whole_by == "ben"
 
 
 @pytest.mark.parametrize(

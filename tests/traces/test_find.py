@@ -156,6 +156,29 @@ def test_steps_of_an_agent_that_the_caller_does_not_see_are_not_shown_and_outliv
     assert house.rows("SELECT agent FROM spans") == [("support",)]
 
 
+@pytest.mark.parametrize(("code", "level", "failed"), [
+    (0, "", False), (1, "", False), (2, "", True), (0, "ERROR", True), (1, "ERROR", True), (2, "DEFAULT", True),
+    (0, "WARNING", False),
+])  # fmt: skip
+def test_the_outline_and_the_step_itself_agree_on_what_failed(
+    house: House, code: int, level: str, *, failed: bool
+) -> None:
+    trace = "1" * 32
+    pairs = {"gen_ai.agent.name": "support"} | ({"langfuse.observation.level": level} if level else {})
+    attributes = [{"key": key, "value": {"stringValue": value}} for key, value in pairs.items()]
+    spans = [
+        {"traceId": trace, "spanId": name, "name": name, "startTimeUnixNano": str(1772442000 * 10**9),
+         "endTimeUnixNano": str(1772442001 * 10**9), "status": {"code": said}, "attributes": which}
+        for name, said, which in (("a" * 16, code, attributes), ("b" * 16, 0, attributes[:1]))
+    ]  # fmt: skip
+    with house.serving() as door:
+        got = door.ask("POST", "/v1/traces", json={"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]})
+        assert got.status_code == 200, got.text
+    whole, outlined = house.app.store.read_now(lambda tx: (tx.spans.of_trace(trace), tx.spans.steps(trace, limit=9)))
+    said = {one.span_id: one.status == "error" for one in whole}
+    assert said == {one.span_id: one.failed for one in outlined} == {"a" * 16: failed, "b" * 16: False}
+
+
 def test_a_trace_is_shown_with_all_that_was_said_of_it(house: House) -> None:
     trace = house.ask("what is this?", expected="refund", session="s")
     with house.serving() as door:

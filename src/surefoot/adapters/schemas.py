@@ -1,20 +1,20 @@
 """JSON Schemas by jsonschema, within bounds: a schema and a value come from strangers, and neither may hold us up.
 
-Nothing is fetched: a reference leads to a place in the schema itself. Patterns are searched with a deadline, and so is
-the whole comparison, whose steps are counted too, since a short schema can multiply them without end. It happens in a
-thread, so that everybody else goes on.
+Nothing is fetched: a reference leads to a place in the schema itself. Patterns are those of RE2, which neither grow
+when they are compiled nor go back when they are searched. A comparison has a deadline, and its steps are counted too,
+since a short schema can multiply them without end. All of it happens in a thread, so that everybody else goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import Any, cast
 
-import regex
 from jsonschema import Draft202012Validator, ValidationError, validators
-from jsonschema.exceptions import SchemaError
 from referencing import Registry, Resource
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
@@ -24,7 +24,12 @@ from surefoot.core.errors import Invalid
 MOST_STEPS = 50_000
 MOST_S = 1.0
 MOST_UNIQUE = 1_000
-PATTERN_S = 0.1
+MOST_CHECK_S = 5.0
+MOST_PATTERNS = 100
+LONGEST_PATTERN = 1_000
+PATTERN_BYTES = 1 << 20
+# States of a pattern times bytes of a text: below a second, also where RE2 has no memory for its automaton.
+MOST_SEARCHED = 100_000_000
 LONGEST = 300
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 Rule = Callable[[Any, Any, Any, Any], Iterator[ValidationError] | None]
@@ -34,71 +39,162 @@ class _TooMuch(Exception):
     """Comparing takes more than it may."""
 
 
+class _Unknown(ValueError):
+    """A pattern is none of RE2."""
+
+
+class _Meter:
+    """What comparing may still take."""
+
+    def __init__(self, steps: int, seconds: float) -> None:
+        self.left, self.until = steps, time.monotonic() + seconds
+
+    def tick(self) -> None:
+        self.left -= 1
+        if self.left < 0 or time.monotonic() > self.until:
+            raise _TooMuch
+
+
 class JsonSchemas:
     """Implements `ports.node.Schemas`."""
 
-    def check(self, name: str, schema: Mapping[str, object]) -> None:
-        """Raise Invalid for what is no schema, or one that leads out of itself; `name` is what it is called."""
-        try:
-            _kind(schema).check_schema(schema)
-            for word, value in _words(schema):
-                _must_be_able(schema, word, value)
-        except SchemaError as problem:
-            raise _wrong(name, problem.message) from None
-        except (Unresolvable, ValueError, regex.error, RecursionError) as problem:
-            raise _wrong(name, str(problem)) from None
+    async def check(self, schemas: Mapping[str, Mapping[str, object]]) -> None:
+        """Raise Invalid for what is no schema, leads out of itself or takes too long; the keys say what they are."""
+        await asyncio.to_thread(_check, schemas)
 
     async def misfit(self, schema: Mapping[str, object], value: object) -> str:
         """Say where and why a value does not fit; empty where it does."""
         return await asyncio.to_thread(_misfit, schema, value)
 
 
+def _check(schemas: Mapping[str, Mapping[str, object]]) -> None:
+    meter, patterns = _Meter(MOST_STEPS * 100, MOST_CHECK_S), 0
+    for name, schema in schemas.items():
+        try:
+            patterns += _must_be_schema(schema, meter)
+            if patterns > MOST_PATTERNS:
+                raise ValueError(f"with it there are more than {MOST_PATTERNS} patterns")
+        except _TooMuch:
+            raise _wrong(name, "it takes too long to look through it") from None
+        except (Unresolvable, ValueError, RecursionError) as problem:
+            raise _wrong(name, str(problem)) from None
+
+
+def _must_be_schema(schema: Mapping[str, object], meter: _Meter) -> int:
+    """Raise ValueError or Unresolvable for what is none, else give how many patterns it has."""
+    kind, patterns = _kind(schema), 0
+    found = next(_bounded(kind, meter)(kind.META_SCHEMA, registry=Registry[Any]()).iter_errors(schema), None)
+    if found is not None:
+        raise ValueError(found.message)
+    whole = Resource[Any].from_contents(schema, default_specification=DRAFT202012)
+    inside = Registry[Any]().resolver_with_root(whole)
+    for word, value in _words(schema):
+        meter.tick()
+        if word == "pattern" and isinstance(value, str):
+            _automaton(value)
+            patterns += 1
+            if patterns > MOST_PATTERNS:
+                break
+        _must_be_able(inside, word, value)
+    return patterns
+
+
 def _misfit(schema: Mapping[str, object], value: object) -> str:
     try:
-        found = next(_bounded(_kind(schema))(schema, registry=Registry[Any]()).iter_errors(value), None)
-    except (_TooMuch, TimeoutError, RecursionError):
+        bounded = _bounded(_kind(schema), _Meter(MOST_STEPS, MOST_S))
+        found = next(bounded(schema, registry=Registry[Any]()).iter_errors(value), None)
+    except (_TooMuch, RecursionError):
         return "$: it takes too long to compare it with the schema"
     except Unresolvable:
         return "$: the schema points at what is not there"
+    except _Unknown as problem:  # it was registered before patterns were those of RE2
+        return f"$: {problem}"[:LONGEST]
     return "" if found is None else f"{found.json_path}: {found.message}"[:LONGEST]
 
 
 def _kind(schema: Mapping[str, object]) -> Any:
+    if not isinstance(schema.get("$schema", ""), str):
+        raise ValueError("$schema is no text")  # noqa: TRY004  a schema of strangers, no mistake of ours
     return cast("Any", validators).validator_for(schema, default=Draft202012Validator)
 
 
-def _bounded(kind: Any) -> Any:
-    """Give the validator with each of its steps counted, and patterns searched with a deadline."""
-    steps, until = 0, time.monotonic() + MOST_S
+def _bounded(kind: Any, meter: _Meter) -> Any:
+    """Give the validator with each of its steps counted, down to the last schema within its schema."""
 
     def counted(rule: Rule) -> Rule:
         def step(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[ValidationError] | None:
-            nonlocal steps
-            steps += 1
-            if steps > MOST_STEPS or time.monotonic() > until:
-                raise _TooMuch
+            meter.tick()
             return rule(validator, value, instance, schema)
 
         return step
 
-    rules: dict[str, Rule] = {**kind.VALIDATORS, "pattern": _pattern, "uniqueItems": _unique(kind)}
-    return cast("Any", validators).extend(kind, {name: counted(rule) for name, rule in rules.items()})
+    def evolve(self: Any, **changes: Any) -> Any:
+        """Keep these rules; the validator's own way takes the unbounded ones for a schema that has a `$schema`."""
+        meter.tick()
+        kept = {"schema": self.schema, "format_checker": self.format_checker, "registry": self._registry,
+                "_resolver": self._resolver}  # fmt: skip
+        return bounded(**(kept | changes))
+
+    rules: dict[str, Rule] = {**kind.VALIDATORS, "pattern": _pattern, "uniqueItems": _unique(meter)}
+    bounded = cast("Any", validators).extend(kind, {name: counted(rule) for name, rule in rules.items()})
+    bounded.evolve = evolve
+    return bounded
 
 
 def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[ValidationError]:
-    if isinstance(instance, str) and not cast("Any", regex).search(pattern, instance, timeout=PATTERN_S):
+    if not isinstance(instance, str):
+        return
+    automaton, text = _automaton(pattern), instance.encode("utf-8", "surrogatepass")
+    if automaton.programsize * len(text) > MOST_SEARCHED:
+        raise _TooMuch
+    if automaton.search(text) is None:
         yield ValidationError(f"it does not match {pattern[:100]!r}")
 
 
-def _unique(kind: Any) -> Rule:
-    plain: Rule = kind.VALIDATORS["uniqueItems"]
+def _automaton(pattern: str) -> Any:
+    if len(pattern) > LONGEST_PATTERN:
+        raise _Unknown(f"a pattern is longer than {LONGEST_PATTERN} characters")
+    engine, options = _engine()
+    try:
+        return engine.compile(pattern.encode("utf-8", "surrogatepass"), options)
+    except engine.error as problem:
+        why = problem.args[0].decode("utf-8", "replace") if problem.args else "no reason is given"
+        raise _Unknown(f"RE2 refuses the pattern {pattern[:100]!r} ({why})") from None
 
-    def rule(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[ValidationError] | None:
-        if value and isinstance(instance, list) and len(cast("list[object]", instance)) > MOST_UNIQUE:
+
+@cache
+def _engine() -> tuple[Any, Any]:
+    import re2  # pyright: ignore[reportMissingTypeStubs]  few schemas have patterns
+
+    engine: Any = re2
+    options = engine.Options()
+    options.max_mem, options.log_errors = PATTERN_BYTES, False
+    return engine, options
+
+
+def _unique(meter: _Meter) -> Rule:
+    def rule(_: Any, value: Any, instance: Any, __: Any) -> Iterator[ValidationError]:
+        if not value or not isinstance(instance, list):
+            return
+        items, seen = cast("list[object]", instance), set[str]()
+        if len(items) > MOST_UNIQUE:
             raise _TooMuch
-        return plain(validator, value, instance, schema)
+        for one in items:
+            meter.tick()
+            seen.add(json.dumps(_numbered(one), sort_keys=True))
+        if len(seen) < len(items):
+            yield ValidationError("it has an item twice")
 
     return rule
+
+
+def _numbered(value: object) -> object:
+    """Give a value in which equal numbers are written alike: 1.0 is 1, though True is not."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {name: _numbered(one) for name, one in cast("dict[str, object]", value).items()}
+    return [_numbered(one) for one in cast("list[object]", value)] if isinstance(value, list) else value
 
 
 def _words(schema: object) -> Iterator[tuple[str, object]]:
@@ -112,18 +208,16 @@ def _words(schema: object) -> Iterator[tuple[str, object]]:
             yield from _words(one)
 
 
-def _must_be_able(schema: Mapping[str, object], word: str, value: object) -> None:
+def _must_be_able(inside: Any, word: str, value: object) -> None:
     if word == "patternProperties":
         raise ValueError("patternProperties is not known here: name the properties, or describe additionalProperties")
-    if word == "pattern" and isinstance(value, str):
-        regex.compile(value)
     if word in _REFERENCES and isinstance(value, str):
         if not value.startswith("#"):
             raise ValueError(f"{word} leads out of the schema ({value[:100]})")
-        whole = Resource[Any].from_contents(schema, default_specification=DRAFT202012)
-        Registry[Any]().resolver_with_root(whole).lookup(value)
+        inside.lookup(value)
 
 
 def _wrong(name: str, why: str) -> Invalid:
     return Invalid(f"the {name} is no JSON Schema that can be held to: {why[:LONGEST]}",
-                   hint="mend it, or leave it out; [processes] schemas = \"show\" holds nobody to any")  # fmt: skip
+                   hint="mend it (patterns are those of RE2: no look-around, no back-references), or leave it out; "
+                        "[processes] schemas = \"show\" holds nobody to any")  # fmt: skip

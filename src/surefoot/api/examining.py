@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 
 from surefoot.api.agent_documents import Taken
 from surefoot.api.documents import Name, Text
+from surefoot.api.finding import Said
 from surefoot.api.paging import Paged
 from surefoot.api.problems import declared
 from surefoot.api.reception import Decider, Here, Looker, Operator, Reception
@@ -24,7 +25,7 @@ from surefoot.api.working import JobDocument, begun
 from surefoot.core.errors import Conflict, NotFound
 from surefoot.core.exam.contrast import Contrast
 from surefoot.core.exam.documents import suite_from
-from surefoot.core.exam.held import held_out, may_read
+from surefoot.core.exam.held import held_out, may_read, sees_run
 from surefoot.core.exam.label import EXPECTED, Label
 from surefoot.core.exam.report import Report
 from surefoot.core.exam.run import EvalRun
@@ -74,7 +75,7 @@ class LabelBody(Taken):
 class CancelBody(Taken):
     """Why somebody cancels a run; it is kept in the record."""
 
-    reason: Text = ""
+    reason: Said
 
 
 class WordBody(Taken):
@@ -194,7 +195,7 @@ async def check(body: SuiteBody, caller: Looker) -> SuiteDocument:  # noqa: ARG0
 async def suite(digest: Annotated[str, Path(max_length=200)], here: Here, caller: Looker) -> SuiteDocument:
     """Show a suite as it was run, by the digest that its runs name."""
     found = [one for one in await here.ports.store.read(lambda tx: tx.evals.runs()) if one.suite_digest == digest]
-    if not any(_sees(caller, one) for one in found):
+    if not any(sees_run(caller, one) for one in found):
         raise NotFound(f"there is no suite {digest!r}", hint="GET /api/v1/evals names those that were run")
     return _suite(await here.ports.store.read(lambda tx: tx.evals.suite(digest)), digest)
 
@@ -218,7 +219,7 @@ async def run(body: EvalBody, here: Here, caller: Operator, response: Response) 
 @router.get("/evals", responses=declared())
 async def runs(here: Here, caller: Looker, asked: Paged) -> Runs:
     """List the latest runs, newest first."""
-    found = [one for one in await here.ports.store.read(lambda tx: tx.evals.runs(limit=1000)) if _sees(caller, one)]
+    found = [one for one in await here.ports.store.read(lambda tx: tx.evals.runs(limit=1000)) if sees_run(caller, one)]
     rows, after = asked.page(found, lambda one: one.id)
     return Runs(runs=[RunDocument(**_run(await report(here.ports, one.id))) for one in rows], next=after)
 
@@ -244,10 +245,10 @@ async def shown(run: RunId, here: Here, caller: Looker) -> ReportDocument:
 
 
 @router.post("/evals/{run}/cancel", responses=declared(404, 409))
-async def cancel(run: RunId, here: Here, caller: Operator, body: CancelBody | None = None) -> RunDocument:
-    """Cancel a run; what finished is kept."""
+async def cancel(run: RunId, here: Here, caller: Operator, body: CancelBody) -> RunDocument:
+    """Cancel a run, with a reason; what finished is kept."""
     await _known(here, caller, run)
-    await asked_to_end(here.ports, run, by=caller.name, reason=body.reason if body else "")
+    await asked_to_end(here.ports, run, by=caller.name, reason=body.reason)
     return RunDocument(**_run(await report(here.ports, run)))
 
 
@@ -315,14 +316,9 @@ async def judged(run: RunId, here: Here, caller: Looker) -> WorthDocument:
 
 async def _known(here: Reception, caller: Token, run: str) -> EvalRun:
     def may(found: EvalRun) -> bool:
-        return found.id == run and _sees(caller, found)
+        return found.id == run and sees_run(caller, found)
 
     return await seen(here, "eval run", run, lambda tx: tx.evals.run(run), may)
-
-
-def _sees(caller: Token, run: EvalRun) -> bool:
-    """Runs of programs and recordings are about no agent: only who is held to none sees them."""
-    return not caller.agents or caller.sees(run.about)
 
 
 async def _splits(here: Reception, run: EvalRun) -> dict[str, str]:

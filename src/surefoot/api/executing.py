@@ -1,7 +1,8 @@
 """Routes by which reasoners are asked, with an answer at once or later, and what becomes of it.
 
-Whoever may record may ask, report, note and cancel; whoever may look sees. What belongs to an agent that a caller may
-not see is as if it were not there. The paths under `execute` and `executions` are those that teams know from elsewhere.
+Whoever may record may ask, report, note and cancel; whoever may look sees, without texts if they may not read. What
+belongs to an agent that a caller may not see is as if it were not there. The paths under `execute` and `executions` are
+those that teams know from elsewhere.
 """
 
 from __future__ import annotations
@@ -37,10 +38,11 @@ from surefoot.api.process_documents import (
     SubmitBody,
     SubmittedDocument,
 )
-from surefoot.api.reception import Caller, Here, Reception, Recorder
+from surefoot.api.reception import Caller, Here, Reception, Recorder, hears
 from surefoot.api.seeing import execution_seen
 from surefoot.api.streaming import EventStream, LastEventId, event_line, resumed, while_welcome
 from surefoot.core.execution import Execution, Note
+from surefoot.core.mask import masked_execution, masked_note
 from surefoot.core.token import Token, may, must_may
 from surefoot.engine.execute import Request, split
 from surefoot.engine.heed import Report
@@ -77,14 +79,14 @@ class Origin:
 From = Annotated[Origin, Depends()]
 
 
-def reader(caller: Caller) -> Token:
+def follower(caller: Caller) -> Token:
     """Give a caller who may look or record."""
     if not may(caller, "record"):
         must_may(caller, "look")
     return caller
 
 
-Reader = Annotated[Token, Depends(reader)]
+Follower = Annotated[Token, Depends(follower)]
 
 
 @router.post("/execute/{target}", responses=declared(404) | _ENDS)
@@ -125,7 +127,7 @@ async def submit(
 
 @router.get("/agents/{agent}/executions", responses=declared(404))
 async def of_agent(
-    agent: AgentName, here: Here, caller: Reader, asked: Paged,
+    agent: AgentName, here: Here, caller: Follower, asked: Paged,
     state: Literal["queued", "running", "waiting", "succeeded", "failed", "timeout", "cancelled", "lost"] | None = None,
     workflow: Annotated[str, Query(max_length=512)] = "",
 ) -> Executions:  # fmt: skip
@@ -135,28 +137,28 @@ async def of_agent(
         agent, state=state, workflow=workflow, before=asked.after, limit=asked.limit + 1
     ))  # fmt: skip
     rows, after = asked.cut(found, lambda one: one.id)
-    return Executions(executions=[document(one) for one in rows], next=after)
+    return Executions(executions=[document(one, caller) for one in rows], next=after)
 
 
 @router.post("/executions/batch-status", responses=declared())
-async def batch(body: BatchBody, here: Here, caller: Reader) -> BatchDocument:
+async def batch(body: BatchBody, here: Here, caller: Follower) -> BatchDocument:
     """Give several executions at once; ids that are not there, or not to be seen, are listed."""
     found = await here.ports.store.read(lambda tx: tx.executions.some(body.execution_ids))
     seen = {one.id: one for one in found if caller.sees(one.agent)}
     asked = list(dict.fromkeys(body.execution_ids))
     return BatchDocument(
-        executions=[document(seen[one]) for one in asked if one in seen],
+        executions=[document(seen[one], caller) for one in asked if one in seen],
         missing=[one for one in asked if one not in seen],
     )
 
 
 @router.get("/executions/{execution_id}", responses=declared(404))
-async def shown(execution_id: ExecutionId, here: Here, caller: Reader) -> ExecutionDocument:
+async def shown(execution_id: ExecutionId, here: Here, caller: Follower) -> ExecutionDocument:
     """Show an execution as it stands, with its notes."""
     await execution_seen(here, caller, execution_id)
 
     def work(tx: Tx) -> ExecutionDocument:
-        return document(tx.executions.get(execution_id), *tx.executions.notes(execution_id))
+        return document(tx.executions.get(execution_id), caller, *tx.executions.notes(execution_id))
 
     return await here.ports.store.read(work)
 
@@ -168,11 +170,11 @@ async def report(execution_id: ExecutionId, body: ReportBody, here: Here, caller
     return document(await at_work(here).report(Report(
         execution=execution_id, state=body.status, result=body.result, error=body.error, waits_for=body.waits_for,
         sees=caller.sees,
-    )))  # fmt: skip
+    )), caller)  # fmt: skip
 
 
 @router.get("/executions/{execution_id}/awaiter-status", responses=declared(404))
-async def awaiter(execution_id: ExecutionId, here: Here, caller: Reader) -> ChainDocument:
+async def awaiter(execution_id: ExecutionId, here: Here, caller: Follower) -> ChainDocument:
     """Show what an execution waits for, link by link: other executions, and at the end a person or a process."""
     await execution_seen(here, caller, execution_id)
     found = await chain(here.ports, execution_id, sees=caller.sees)
@@ -182,7 +184,7 @@ async def awaiter(execution_id: ExecutionId, here: Here, caller: Reader) -> Chai
             LinkDocument(
                 execution_id=one.execution.id, agent=one.execution.agent, status=one.execution.state,
                 waits_for=one.execution.waits_for or None, waiting_since=one.execution.paused_at,
-                pauses=[pause_document(wait) for wait in one.pauses],
+                pauses=[pause_document(wait, hidden=not hears(caller)) for wait in one.pauses],
             )
             for one in found.links
         ],
@@ -213,14 +215,14 @@ async def note(execution_id: ExecutionId, body: NoteBody, here: Here, caller: Re
     responses=declared(404) | {200: {"content": {"text/event-stream": {}}, "description": "Its states as they come."}},
 )  # fmt: skip
 async def events(
-    execution_id: ExecutionId, here: Here, caller: Reader, last_event_id: LastEventId = ""
+    execution_id: ExecutionId, here: Here, caller: Follower, last_event_id: LastEventId = ""
 ) -> EventStream:  # fmt: skip
     """Follow an execution to its end as server-sent events, for a quarter of an hour at most."""
     await execution_seen(here, caller, execution_id)
     begun, feeds, leaving = resumed(None, last_event_id), here.feeds, contextlib.AsyncExitStack()
     listener, at = await leaving.enter_async_context(feeds.executions.listening(lambda one: one.id == execution_id))
     leaving.enter_context(feeds.following.followed(execution_id))
-    lines = _followed(_states(here, execution_id, listener, at), begun)
+    lines = _followed(_states(here, execution_id, listener, at), begun, caller)
     return EventStream(while_welcome(here, caller, lines), leaving)
 
 
@@ -237,7 +239,7 @@ async def _states(
         yield one
 
 
-async def _followed(states: AsyncIterator[Execution | None], begun: int | None) -> AsyncGenerator[str]:
+async def _followed(states: AsyncIterator[Execution | None], begun: int | None, caller: Token) -> AsyncGenerator[str]:
     """Give the states after a revision, each with its own as the event's id, until it is over."""
     until, seen = asyncio.get_running_loop().time() + STREAM_S, begun
     yield "retry: 2000\n\n"
@@ -246,7 +248,7 @@ async def _followed(states: AsyncIterator[Execution | None], begun: int | None) 
             yield ": \n\n"
         elif seen is None or one.revision > seen:
             seen = one.revision
-            yield event_line(one.state, seen, document(one).model_dump(mode="json"))
+            yield event_line(one.state, seen, document(one, caller).model_dump(mode="json"))
         if (one is not None and one.over) or asyncio.get_running_loop().time() >= until:
             return
     yield event_line("dropped", None, {"after": seen, "message": "you did not keep up; go on after this one"})
@@ -295,8 +297,10 @@ def _note(one: Note) -> NoteDocument:
     return NoteDocument(at=one.at, by=one.by, text=one.text, tags=list(one.tags))
 
 
-def document(one: Execution, *notes: Note) -> ExecutionDocument:
-    """Give an execution as it goes over the wire."""
+def document(one: Execution, caller: Token, *notes: Note) -> ExecutionDocument:
+    """Give an execution as it goes over the wire to somebody, who may not be one who reads texts."""
+    if not hears(caller):
+        one, notes = masked_execution(one), tuple(map(masked_note, notes))
     return ExecutionDocument(
         execution_id=one.id, agent=one.agent, reasoner=one.reasoner, version=one.version, number=one.number,
         status=one.state, over=one.over, accepted=one.accepted, input=one.input, result=one.result,
@@ -304,4 +308,5 @@ def document(one: Execution, *notes: Note) -> ExecutionDocument:
         stood_in_for=one.stood_in_for or None, process=one.process, workflow=one.workflow or None,
         parent=one.parent or None, waits_for=one.waits_for or None, created_at=one.at, sent_at=one.sent_at,
         ended_at=one.ended_at, deadline=one.deadline, notes=[_note(note) for note in notes],
+        hidden=not hears(caller),
     )  # fmt: skip

@@ -18,7 +18,7 @@ from surefoot.api.reception import Decider, Here, Looker, Operator, Reception, r
 from surefoot.api.seeing import seen
 from surefoot.core.backlog import Lever
 from surefoot.core.incident import Incident
-from surefoot.core.mask import masked_failure
+from surefoot.core.mask import masked_failure, masked_lever, masked_step
 from surefoot.core.token import Token
 from surefoot.engine.evaluate import spent
 from surefoot.engine.incident import close as closed
@@ -65,7 +65,7 @@ class Failures(BaseModel):
 
 
 class LeverDocument(_Shown):
-    """One move that could help; `worth` is its rank."""
+    """One move that could help; `worth` is its rank, `hidden` says that texts of its failures are left out."""
 
     id: str
     gap: str
@@ -76,6 +76,7 @@ class LeverDocument(_Shown):
     failures: int
     tries: int
     note: str
+    hidden: bool = False
 
 
 class Levers(BaseModel):
@@ -99,7 +100,7 @@ class LeverBody(Taken):
 
 
 class ProposalDocument(BaseModel):
-    """A proposal, and what became of it."""
+    """A proposal, and what became of it; `hidden` says that what it quotes of failures is left out."""
 
     id: str
     tick: int
@@ -110,6 +111,7 @@ class ProposalDocument(BaseModel):
     rationale: str
     edits: list[dict[str, Any]]
     evidence: Mapping[str, Any]
+    hidden: bool = False
 
 
 class Proposals(BaseModel):
@@ -203,7 +205,7 @@ async def levers(agent: str, here: Here, caller: Looker, asked: Paged) -> Levers
     found = await here.ports.store.read(lambda tx: tx.levers.all(agent))
     ranked = sorted(found, key=lambda one: (one.state != "open", -one.worth, one.gap, one.id))
     rows, after = asked.page(ranked, lambda one: one.id)
-    return Levers(levers=[LeverDocument.model_validate(one) for one in rows], next=after)
+    return Levers(levers=[_lever(one, caller) for one in rows], next=after)
 
 
 def lever_tag(tx: Tx, path: str) -> str:
@@ -218,7 +220,13 @@ async def lever(agent: str, lever: Id, here: Here, caller: Looker, response: Res
     await agent_named(here.ports, agent, sees=caller.sees)
     one, log = await here.ports.store.read(lambda tx: (tx.levers.get(agent, lever), tx.levers.log(agent, lever)))
     tagged(response, await here.ports.store.read(lambda tx: lever_tag(tx, f"{agent}/{lever}")))
-    return LeverLog(lever=LeverDocument.model_validate(one), log=[{"at": at, "text": text} for at, text in log])
+    told = [{"at": at, "text": text if reads(caller) else masked_step(text)} for at, text in log]
+    return LeverLog(lever=_lever(one, caller), log=told)
+
+
+def _lever(one: Lever, caller: Token) -> LeverDocument:
+    shown = LeverDocument.model_validate(one if reads(caller) else masked_lever(one))
+    return shown.model_copy(update={"hidden": not reads(caller)})
 
 
 @router.post("/agents/{agent}/levers/{lever}/close", responses=declared(404, 409))
@@ -246,13 +254,19 @@ async def proposals(agent: str, here: Here, caller: Looker, asked: Paged) -> Pro
     """List the proposals, and what became of each, oldest first."""
     await agent_named(here.ports, agent, sees=caller.sees)
     rows, after = asked.page(await here.ports.store.read(lambda tx: tx.proposals.all(agent)), lambda one: one.id)
-    return Proposals(next=after, proposals=[
+    shown = [
         ProposalDocument(
             id=one.id, tick=one.tick, lever=one.lever, on=one.on, state=one.state, at=one.at, evidence=one.evidence,
             rationale=one.proposal.rationale, edits=[edit.document() for edit in one.proposal.edits],
         )
         for one in rows
-    ])  # fmt: skip
+    ]  # fmt: skip
+    return Proposals(next=after, proposals=shown if reads(caller) else list(map(_without_texts, shown)))
+
+
+def _without_texts(one: ProposalDocument) -> ProposalDocument:
+    evidence = {name: value for name, value in one.evidence.items() if name in ("outcome", "trials", "cost_usd")}
+    return one.model_copy(update={"rationale": "", "edits": [], "evidence": evidence, "hidden": True})
 
 
 @router.get("/agents/{agent}/lessons", responses=declared(404))

@@ -13,9 +13,9 @@ from fastapi import APIRouter, Path, Query
 from surefoot.api.paging import Paged
 from surefoot.api.problems import declared
 from surefoot.api.program_documents import PauseBody, PauseDecisionBody, PauseDocument, Pauses
-from surefoot.api.reception import Decider, Here, Looker, Reception, Recorder
+from surefoot.api.reception import Decider, Here, Looker, Recorder, hears
+from surefoot.core.mask import masked_pause
 from surefoot.core.pause import Pause
-from surefoot.core.token import Token
 from surefoot.engine.inspect import agent_named
 from surefoot.engine.pause import LONGEST_WAIT_S, awaited, decide_pause, pause, pauses
 
@@ -30,22 +30,22 @@ async def everywhere(
 ) -> Pauses:  # fmt: skip
     """List what agents' programs wait for, oldest first."""
     if agent:
-        await _seen(here, agent, caller)
+        await agent_named(here.ports, agent, sees=caller.sees)
     found = await pauses(
         here.ports, agent or None, waiting_only=waiting, limit=asked.limit + 1, after=asked.after, agents=caller.agents
     )
     rows, after = asked.cut(found, lambda one: f"{one.agent}/{one.name}")
-    return Pauses(pauses=[document(one) for one in rows], next=after)
+    return Pauses(pauses=[document(one, hidden=not hears(caller)) for one in rows], next=after)
 
 
 @router.post("/agents/{agent}/pauses", responses=declared(404))
 async def begun(agent: str, body: PauseBody, here: Here, caller: Recorder) -> PauseDocument:
     """Wait for a person; the same name again is the same wait, and hears what was decided."""
-    await _seen(here, agent, caller)
+    await agent_named(here.ports, agent, sees=caller.sees)
     return document(await pause(
         here.ports, agent, body.name, by=caller.name, hours=body.expires_in_hours, reason=body.reason, url=body.url,
         execution=body.execution,
-    ))  # fmt: skip
+    ), hidden=False)  # fmt: skip
 
 
 @router.get("/agents/{agent}/pauses/{name}", responses=declared(404))
@@ -54,29 +54,25 @@ async def standing(
     wait_s: Annotated[float, Query(ge=0, le=LONGEST_WAIT_S, description="answer later, once it is decided")] = 0.0,
 ) -> PauseDocument:  # fmt: skip
     """Give a wait as it stands now, or as soon as it is decided or has expired."""
-    await _seen(here, agent, caller)
-    return document(await awaited(here.ports, agent, name, wait_s=wait_s))
+    await agent_named(here.ports, agent, sees=caller.sees)
+    return document(await awaited(here.ports, agent, name, wait_s=wait_s), hidden=False)
 
 
 @router.post("/agents/{agent}/pauses/{name}/decision", responses=declared(404, 409))
 async def decision(agent: str, name: PauseName, body: PauseDecisionBody, here: Here, caller: Decider) -> PauseDocument:
     """Decide in the name of the token; the feedback reaches the program."""
-    await _seen(here, agent, caller)
+    await agent_named(here.ports, agent, sees=caller.sees)
     return document(await decide_pause(
         here.ports, agent, name, body.decision, by=caller.name, feedback=body.feedback, response=body.response,
-    ))  # fmt: skip
+    ), hidden=False)  # fmt: skip
 
 
-async def _seen(here: Reception, agent: str, caller: Token) -> None:
-    """Raise NotFound for an agent that is not there, or that the caller may not see."""
-    await agent_named(here.ports, agent, sees=caller.sees)
-
-
-def document(one: Pause) -> PauseDocument:
-    """Give a wait as it goes over the wire."""
+def document(one: Pause, *, hidden: bool) -> PauseDocument:
+    """Give a wait as it goes over the wire, `hidden` to somebody who does not read what people wrote."""
+    seen = masked_pause(one) if hidden else one
     return PauseDocument(
-        agent=one.agent, name=one.name, state=one.state, decision=None if one.state == "pending" else one.state,
-        feedback=one.feedback, response=dict(one.response), reason=one.reason, url=one.url, execution=one.execution,
-        requested_by=one.requested_by, requested_at=one.requested_at, expires_at=one.expires_at,
-        decided_by=one.decided_by, decided_at=one.decided_at,
+        agent=seen.agent, name=seen.name, state=seen.state, decision=None if seen.state == "pending" else seen.state,
+        feedback=seen.feedback, response=dict(seen.response), reason=seen.reason, url=seen.url,
+        execution=seen.execution, requested_by=seen.requested_by, requested_at=seen.requested_at,
+        expires_at=seen.expires_at, decided_by=seen.decided_by, decided_at=seen.decided_at, hidden=hidden,
     )  # fmt: skip

@@ -135,7 +135,10 @@ class NoteDocument(BaseModel):
 
 
 class ExecutionDocument(BaseModel):
-    """An execution as it stands; `input` and `result` are as they were stored."""
+    """An execution as it stands; `input` and `result` are as they were stored.
+
+    `hidden` says that this token may look but not read, so that `input`, `result`, `error` and notes are empty here.
+    """
 
     execution_id: str
     agent: str
@@ -161,6 +164,7 @@ class ExecutionDocument(BaseModel):
     ended_at: datetime | None
     deadline: datetime
     notes: list[NoteDocument]
+    hidden: bool = False
 
 
 class SubmittedDocument(BaseModel):

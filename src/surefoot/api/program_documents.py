@@ -150,7 +150,10 @@ class ApprovalStatus(BaseModel):
 
 
 class PauseDocument(BaseModel):
-    """A wait and what became of it; `decision` is null while nobody decided and it has not expired."""
+    """A wait and what became of it; `decision` is null while nobody decided and it has not expired.
+
+    `hidden` says that this token may look but not read, so that `reason`, `url`, `feedback` and `response` are empty.
+    """
 
     agent: str
     name: str
@@ -166,6 +169,7 @@ class PauseDocument(BaseModel):
     expires_at: datetime
     decided_by: str
     decided_at: datetime | None
+    hidden: bool = False
 
 
 class Pauses(BaseModel):

@@ -21,6 +21,7 @@ from surefoot.core.signature import Unauthenticated
 from surefoot.core.token import Deed, Token, may, must_may
 from surefoot.engine.admit import Admission
 from surefoot.engine.dispatch import Dispatching
+from surefoot.engine.verify import Walking
 from surefoot.ports import Ports
 from surefoot.ports.jobs import Launcher, NoLauncher
 
@@ -55,10 +56,12 @@ class Reception:
 
     With `open_to_look` a caller without a token may look, as long as there are no tokens. `dispatching` sends to
     processes, where this server does; `connector` is the token of the connector's routes (as a viewer: read-only).
+    `walking` is the one walk along the audit chain in this process, whichever door it is asked for at.
     """
 
     ports: Ports
     admission: Admission
+    walking: Walking
     secret: str = ""
     open_to_look: bool = False
     version: str = ""
@@ -114,9 +117,21 @@ def able_to(deed: Deed) -> Callable[[Token], Token]:
     return able  # pyright: ignore[reportReturnType]
 
 
+def known_looker(caller: Annotated[Token, Depends(able_to("look"))]) -> Token:
+    """Let in who may look and has a name, under which something is remembered."""
+    if caller is _ANYONE:
+        raise Unauthenticated("this takes a token", hint="surefoot token create NAME makes one")
+    return caller
+
+
 def reads(caller: Token) -> bool:
     """Whether a caller is shown what people wrote; whoever is on this machine, where there are no tokens, is."""
     return caller is _ANYONE or may(caller, "read")
+
+
+def hears(caller: Token) -> bool:
+    """Whether a caller is shown what processes are asked: who reads, and who asks and answers (records) itself."""
+    return reads(caller) or may(caller, "record")
 
 
 def must_read(caller: Token) -> None:
@@ -126,6 +141,7 @@ def must_read(caller: Token) -> None:
 
 
 Looker = Annotated[Token, Depends(able_to("look"))]
+KnownLooker = Annotated[Token, Depends(known_looker)]
 Reader = Annotated[Token, Depends(able_to("read"))]
 Recorder = Annotated[Token, Depends(able_to("record"))]
 Decider = Annotated[Token, Depends(able_to("decide"))]

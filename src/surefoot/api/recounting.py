@@ -11,16 +11,16 @@ from pydantic import BaseModel
 
 from surefoot.api.paging import Paged
 from surefoot.api.problems import declared
-from surefoot.api.reception import Administrator, Here, Looker
+from surefoot.api.reception import Administrator, Here, KnownLooker, Looker
 from surefoot.api.seeing import seen
-from surefoot.core.audit import Entry
+from surefoot.core.audit import Entry, Verification
 from surefoot.core.errors import Forbidden, Invalid
 from surefoot.core.notice import Notice
 from surefoot.core.token import Token
 from surefoot.engine.inspect import miscounted
 from surefoot.engine.notify import listed
 from surefoot.engine.notify import redrive as again
-from surefoot.engine.verify import walk
+from surefoot.engine.verify import held_to
 
 router = APIRouter(tags=["record"])
 Head = Annotated[str, Query(max_length=100, pattern=r"^([0-9]{1,12}:[0-9a-f]{64})?$")]
@@ -45,14 +45,19 @@ class Audit(BaseModel):
     next: str | None
 
 
-class Verified(BaseModel):
-    """Whether the chain is whole, up to where, and which rollouts were decided from wrong counts."""
+class Walked(BaseModel):
+    """Whether the chain is whole, and up to where."""
 
     intact: bool
     entries: int
     head: str
     broken_at: int | None
     problem: str
+
+
+class Verified(Walked):
+    """Whether the chain is whole, up to where, and which rollouts were decided from wrong counts."""
+
     miscounted: list[str]
 
 
@@ -115,18 +120,25 @@ async def head(here: Here, caller: Looker) -> HeadDocument:  # noqa: ARG001
 
 @router.get("/audit/verify", responses=declared())
 async def verified(here: Here, caller: Looker, head: Head = "") -> Verified:
-    """Check the chain, against a head that was noted earlier if there is one, and count all labels anew."""
-    if caller.agents:
-        raise Forbidden("this token is held to some agents, and the record is of all", hint="use one that is not")
+    """Walk along all of the chain, against a head that was noted earlier if there is one, and count all labels anew.
+
+    Nothing is remembered of it. Who asks while a walk goes on hears what that one finds.
+    """
+    _must_see_all(caller)
     count, _, digest = head.partition(":")
     if head and not count:
         raise Invalid("this is no head", hint="send COUNT:DIGEST")
-    noted = (int(count), digest) if head else None
-    found = await walk(here.ports, by=caller.name, head=noted)
-    return Verified(
-        intact=found.intact, entries=found.entries, head=f"{found.entries}:{found.head}", broken_at=found.broken_at,
-        problem=found.problem, miscounted=await miscounted(here.ports),
-    )  # fmt: skip
+    found = await here.walking.awaited()
+    if head:
+        found = await held_to(here.ports, found, (int(count), digest))
+    return Verified(**_told(found), miscounted=await miscounted(here.ports))
+
+
+@router.post("/audit/walk", responses=declared())
+async def walked(here: Here, caller: KnownLooker) -> Walked:
+    """Walk along all of the chain and remember what was found, under the caller's name; it goes on if nobody waits."""
+    _must_see_all(caller)
+    return Walked(**_told(await here.walking.awaited(by=caller.name)))
 
 
 @router.get("/notices", responses=declared())
@@ -153,6 +165,18 @@ def notice_document(one: Notice) -> NoticeDocument:
         state=one.state, tries=one.tries, at=one.at, next_at=one.next_at, error=one.error,
         delivered_at=one.delivered_at,
     )  # fmt: skip
+
+
+def _must_see_all(caller: Token) -> None:
+    if caller.agents:
+        raise Forbidden("this token is held to some agents, and the record is of all", hint="use one that is not")
+
+
+def _told(found: Verification) -> dict[str, Any]:
+    return {
+        "intact": found.intact, "entries": found.entries, "head": f"{found.entries}:{found.head}",
+        "broken_at": found.broken_at, "problem": found.problem,
+    }  # fmt: skip
 
 
 def _about(entry: Entry, subject: str) -> bool:

@@ -49,7 +49,7 @@ async def approval_response(
             return document(await decide_pause(
                 here.ports, body.agent, body.pause, body.decision, by=body.by, feedback=body.feedback,
                 response=body.response, door="webhook",
-            ))  # fmt: skip
+            ), hidden=False)  # fmt: skip
         after = await approve(
             here.ports, body.approval, body.decision, by=body.by, version_digest=body.version_hash,
             evidence=body.evidence_hash, feedback=body.feedback, door="webhook",

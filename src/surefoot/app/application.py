@@ -23,6 +23,7 @@ from surefoot.core.exported import ExportKind
 from surefoot.core.reach import LOOPBACK, reach_of
 from surefoot.core.retention import Retention
 from surefoot.core.token import Token, hashed
+from surefoot.engine.verify import Walking
 from surefoot.ports import Model, Ports
 from surefoot.ports.telemetry import Nobody, Telemetry
 
@@ -49,6 +50,7 @@ class App:
     settings: Settings
     store: SqlStore
     ports: Ports
+    walking: Walking
 
     def worker(self, *, poll_s: float = 0.2) -> Durable:
         """Give the workflow engine on this store, to be entered as an async context."""
@@ -83,7 +85,8 @@ class App:
         secret = here.get(self.settings.approvals.webhook_secret_env, "")
         return build_api(
             Reception(
-                ports=self.ports, admission=admission or self.admission(), secret=secret, open_to_look=not closed,
+                ports=self.ports, admission=admission or self.admission(), walking=self.walking, secret=secret,
+                open_to_look=not closed,
                 version=_version(), dispatching=dispatching, connector=_connector(self.settings, here),
                 launcher=ProcessLauncher(self.settings.store),
             )
@@ -97,11 +100,10 @@ class App:
         from surefoot.dashboard import Dashboard, House
         from surefoot.engine.diagnose import Hearing
         from surefoot.engine.follow import Following
-        from surefoot.engine.verify import Walking
 
         return Dashboard(House(
             ports=self.ports, admission=admission or self.admission(), following=Following(self.ports),
-            walking=Walking(self.ports), hearing=Hearing(),
+            walking=self.walking, hearing=Hearing(),
             open_to_look=not self.has_tokens(), version=_version(),
         ), behind=behind)  # fmt: skip
 
@@ -316,7 +318,7 @@ def build(
         redact_name=redactor.name,
         redact_slices=redactor.slices,
     )
-    return App(settings=settings, store=store, ports=ports)
+    return App(settings=settings, store=store, ports=ports, walking=Walking(ports))
 
 
 def parquet_file(

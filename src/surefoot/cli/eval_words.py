@@ -61,13 +61,13 @@ async def words(
 
     Where people differ on the right answer of a case it stays as it was, and the case is named.
     """
-    from surefoot.engine.labelled import corrected, words_of
+    from surefoot.engine.labelled import amended, words_of
 
     differ: list[str] = []
     with desk.app() as app:
         found = await words_of(app.ports, run)
         if to is not None:
-            suite, differ = await corrected(app.ports, run)
+            suite, differ = await amended(app.ports, run)
             app.workshop().write_suite(suite, to)
     document: dict[str, Any] = {"run": run, "file": to, "differ": differ, "words": [_document(one) for one in found]}
     desk.give(document, lambda screen: _page(screen, found, differ, to))

@@ -115,10 +115,7 @@ async def run(
 
 def report_document(seen: Report) -> dict[str, Any]:
     """Give the JSON document of a report."""
-    from surefoot.core.exam.held import held_out
-
-    run, verdict, cost = seen.run, seen.verdict, seen.spent.cost
-    held = {case.id for case in seen.suite.cases if held_out(case.split)}
+    run, verdict, cost, notes = seen.run, seen.verdict, seen.spent.cost, _notes(seen)
     return {
         "run": run.id, "suite": run.suite, "subject": run.subject, "judge": run.judge or None, "state": run.state,
         "scope": run.scope, "verdict": verdict.word, "sentence": verdict.sentence, "exit_code": verdict.exit_code,
@@ -133,10 +130,18 @@ def report_document(seen: Report) -> dict[str, Any]:
         "compare": _compare_document(run.id, seen.contrast) if seen.contrast else None,
         "failing": [
             {"case": one.id, "standing": one.standing, "passed": one.passed, "failed": one.failed,
-             "unknown": one.unknown, "notes": () if one.id in held else one.notes}  # a note may quote the case
+             "unknown": one.unknown, "notes": notes[one.id]}
             for one in seen.results.values() if one.standing != "passed"
         ],
     }  # fmt: skip
+
+
+def _notes(seen: Report) -> dict[str, tuple[str, ...]]:
+    """Give the notes of each case, none of those that are held out: a note may quote the case."""
+    from surefoot.core.exam.held import held_out
+
+    held = {case.id for case in seen.suite.cases if held_out(case.split)}
+    return {one.id: () if one.id in held else tuple(one.notes) for one in seen.results.values()}
 
 
 _STYLES = {"pass": "green", "fail": "red", "too_many_errored": "red", "inconclusive": "yellow", "cancelled": "yellow"}
@@ -146,7 +151,7 @@ def shown(screen: Screen, seen: Report) -> None:
     """Show a report to a person."""
     from surefoot.cli.screen import percent, short
 
-    run, verdict, cost = seen.run, seen.verdict, seen.spent.cost
+    run, verdict, cost, notes = seen.run, seen.verdict, seen.spent.cost, _notes(seen)
     tally = verdict.counts
     screen.title(f"{run.suite}: {run.subject}")
     screen.line(f"{verdict.word.replace('_', ' ')}: {verdict.sentence}", _STYLES[verdict.word])
@@ -165,7 +170,7 @@ def shown(screen: Screen, seen: Report) -> None:
     rows = [one for one in seen.results.values() if one.standing != "passed"]
     if rows:
         screen.table(("case", "standing", "why"), (
-            (short(one.id, 40), one.standing, short(one.notes[0] if one.notes else "", 100)) for one in rows[:LISTED]
+            (short(one.id, 40), one.standing, short(next(iter(notes[one.id]), ""), 100)) for one in rows[:LISTED]
         ), wide="why")  # fmt: skip
     if len(rows) > LISTED:
         screen.note(f"{LISTED} of {len(rows)} that did not pass; --json has all")
@@ -228,8 +233,8 @@ def _cases(screen: Screen, seen: dict[str, Any]) -> None:
 async def cancel(
     desk: Desk,
     run: RunId,
-    by: Annotated[str, typer.Option(metavar="NAME", help="who cancels it")] = "",
-    why: Annotated[str, typer.Option(metavar="TEXT", help="why; it is kept")] = "",
+    by: Annotated[str, typer.Option(metavar="NAME", help="who cancels it (needed)")] = "",
+    why: Annotated[str, typer.Option(metavar="TEXT", help="why (needed); the record keeps both")] = "",
 ) -> None:
     """Cancel a run that another process carries out; what finished is kept."""
     from surefoot.engine.run import cancel as asked

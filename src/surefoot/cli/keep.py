@@ -40,17 +40,20 @@ async def verify_audit(
     head: Annotated[
         str, typer.Option(metavar="COUNT:DIGEST", help="a head you noted earlier; a cut tail is found by it")
     ] = "",
+    by: Annotated[str, typer.Option(metavar="NAME", help="who walks it (default: your login)")] = "",
 ) -> int:
     """Check the chain of the record, and count the labels of all rollouts anew.
 
+    It is walked from its first entry, and what was found is remembered under the name.
     Exit code 1 when an entry was changed, removed or reordered, or a running count differs from its facts.
     """
+    from surefoot.cli.agents import login
     from surefoot.engine.inspect import miscounted
     from surefoot.engine.verify import walk
 
     noted = _head(head)
     with desk.app() as app:
-        found = await walk(app.ports, by="audit verify", head=noted)
+        found = await walk(app.ports, by=by.strip() or login(), head=noted)
         wrong = await miscounted(app.ports)
 
     def page(screen: Screen) -> None:

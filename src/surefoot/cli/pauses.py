@@ -57,7 +57,7 @@ async def list_(
         ))  # fmt: skip
         screen.note("surefoot pauses decide NAME --yes --by YOU (or --no, or --changes --feedback TEXT)")
 
-    desk.give({"pauses": [_document(one) for one in found]}, page)
+    desk.give({"pauses": [pause_document(one) for one in found]}, page)
 
 
 async def decide(
@@ -85,10 +85,11 @@ async def decide(
             app.ports, found.agent, found.name, chosen[0], by=by, feedback=feedback, door="command line"
         )  # fmt: skip
     words = after.state.replace("_", " ")
-    desk.give(_document(after), lambda screen: screen.line(f"{after.agent}: {after.name} is {words}"))
+    desk.give(pause_document(after), lambda screen: screen.line(f"{after.agent}: {after.name} is {words}"))
 
 
-def _document(one: Pause) -> dict[str, Any]:
+def pause_document(one: Pause) -> dict[str, Any]:
+    """Give a wait as its JSON document shows it."""
     return {
         "agent": one.agent, "name": one.name, "state": one.state, "reason": one.reason, "url": one.url,
         "feedback": one.feedback, "requested_by": one.requested_by, "requested_at": one.requested_at,

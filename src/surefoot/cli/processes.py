@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from surefoot.cli.agents import AgentName
-from surefoot.cli.desk import Desk, command
+from surefoot.cli.desk import Desk, command, everybody
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from surefoot.cli.screen import Screen
     from surefoot.core.execution import Execution
+    from surefoot.core.pause import Pause
     from surefoot.core.process import Process
 
 _PROCESS = "id version number base_url state health status because tags lease_until seen_at let_in"
 _VERSION = "version number content_hash reasoners[] skills[] weight_percent"
-_EXECUTION = "id reasoner version status waits_for arm stood_in_for error at ended_at"
+_EXECUTION = "id agent reasoner version status waits_for arm stood_in_for error at ended_at pauses"
 
 
 def register(app: typer.Typer) -> None:
@@ -26,7 +29,7 @@ def register(app: typer.Typer) -> None:
     )
     command(app, "execute", section="Traffic",
             keys="execution_id result version number status stood_in_for error duration_ms")(execute)  # fmt: skip
-    command(app, "executions", section="Traffic", keys=f"agent executions[]: {_EXECUTION}")(executions)
+    command(app, "executions", section="Traffic", keys=f"agent ends_with hidden executions[]: {_EXECUTION}")(executions)
 
 
 async def processes(
@@ -127,16 +130,18 @@ async def executions(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="how many at most")] = 50,
     chain: Annotated[str, typer.Option(metavar="ID", help="only this one, what it waits for, and so on")] = "",
 ) -> None:
-    """Show what an agent's processes were asked, newest first."""
-    from surefoot.engine import wait
+    """Show what an agent's processes were asked, newest first.
+
+    With --chain also the pauses that each waits for, and with whom it ends: a person, a process, or over.
+    """
     from surefoot.engine.inspect import agent_named
 
+    if chain:
+        await _chained(desk, agent, chain)
+        return
     with desk.app() as app:
         await agent_named(app.ports, agent)
-        if chain:
-            found = [one.execution for one in (await wait.chain(app.ports, chain, sees=lambda _: True)).links]
-        else:
-            found = await app.store.read(lambda tx: tx.executions.of(agent, limit=limit))
+        found = await app.store.read(lambda tx: tx.executions.of(agent, limit=limit))
 
     def page(screen: Screen) -> None:
         from surefoot.cli.screen import when
@@ -149,7 +154,34 @@ async def executions(
             for one in found
         ))  # fmt: skip
 
-    desk.give({"agent": agent, "executions": [_execution(one) for one in found]}, page)
+    rows = [_execution(one) for one in found]
+    desk.give({"agent": agent, "ends_with": None, "hidden": 0, "executions": rows}, page)
+
+
+async def _chained(desk: Desk, agent: str, name: str) -> None:
+    """Show an execution of this agent, what it waits for, of whichever agent, and so on to the end."""
+    from surefoot.core.errors import NotFound
+    from surefoot.engine.inspect import agent_named
+    from surefoot.engine.wait import chain
+
+    with desk.app() as app:
+        await agent_named(app.ports, agent)
+        found = await chain(app.ports, name, sees=everybody)
+    if found.links[0].execution.agent != agent:
+        raise NotFound(f"there is no execution {name!r} of {agent}", hint=f"surefoot executions {agent} lists them")
+
+    def page(screen: Screen) -> None:
+        from surefoot.cli.screen import when
+
+        screen.table(("execution", "agent", "asked", "reasoner", "version", "status", "waits for"), (
+            (one.id, one.agent, when(one.at), one.reasoner, one.version, one.state, _awaited(one, link.pauses))
+            for link in found.links for one in (link.execution,)
+        ))  # fmt: skip
+        screen.note({"person": "it ends with a person: surefoot pauses", "process": "it ends with a process that works",
+                     "over": "what it ends with is over"}[found.end])  # fmt: skip
+
+    rows = [_execution(one.execution, one.pauses) for one in found.links]
+    desk.give({"agent": agent, "ends_with": found.end, "hidden": found.hidden, "executions": rows}, page)
 
 
 def _read(text: str) -> object:
@@ -172,9 +204,16 @@ def _process(one: Process, now: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _execution(one: Execution) -> dict[str, Any]:
+def _awaited(one: Execution, pauses: Sequence[Pause]) -> str:
+    return ", ".join([*filter(None, [one.waits_for]), *(f"a person ({wait.name})" for wait in pauses)]) or "-"
+
+
+def _execution(one: Execution, pauses: Sequence[Pause] | None = None) -> dict[str, Any]:
+    from surefoot.cli.pauses import pause_document
+
     return {
-        "id": one.id, "reasoner": one.reasoner, "version": one.version, "status": one.state,
+        "id": one.id, "agent": one.agent, "reasoner": one.reasoner, "version": one.version, "status": one.state,
         "waits_for": one.waits_for or None, "arm": one.arm,
         "stood_in_for": one.stood_in_for or None, "error": one.error or None, "at": one.at, "ended_at": one.ended_at,
+        "pauses": None if pauses is None else [pause_document(wait) for wait in pauses],
     }  # fmt: skip

@@ -24,6 +24,7 @@ from surefoot.core.evidence.paired import (
     sign_test,
     tally,
 )
+from surefoot.core.figure import figure
 from surefoot.core.genome import Block, BlockKind, Genome
 
 WorthVerdict = Literal["helps", "no longer helps", "harms", "cannot tell"]
@@ -194,7 +195,8 @@ def _needed(seen: Comparison, bought: Sequence[float], *, gain: float, margin: f
 def _sentence(block: Block, verdict: WorthVerdict, why: str, needed: int | None, *, points: str) -> str:
     more = ""
     if verdict == "cannot tell":
-        more = f"; about {needed} more cases would tell" if needed is not None else "; 20 000 cases would not tell"
+        some = "20 000 cases would not" if needed is None else f"about {figure(needed)} more cases would"
+        more = f"; {some} tell"
     return f"{block.id} {verdict}: {why}, {points} of its cluster{more}."
 
 

@@ -6,7 +6,7 @@ is said, and with it a wait for the one that asked for it, since that one usuall
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Literal
 
 from surefoot.core.errors import Conflict
@@ -16,17 +16,21 @@ MOST_LINKS = 50
 End = Literal["person", "process", "over"]
 
 
-def must_not_circle(name: str, chain: Sequence[Execution], ancestors: Collection[str]) -> None:
+def must_not_circle(
+    name: str, chain: Sequence[Execution], ancestors: Collection[str], *, sees: Callable[[str], bool]
+) -> None:
     """Raise Conflict where an execution would wait for itself, for an ancestor, or as one of too many.
 
     `chain` is what it would wait for, and what that waits for, and so on; `ancestors` are those that it came of.
+    Named are only those of agents that whoever asks sees.
     """
+    told = {one.id: one.id if one.id == name or sees(one.agent) else "one of another agent" for one in chain}
     links = [one.id for one in chain]
     if name in links:
-        way = " waits for ".join([name, *links[: links.index(name) + 1]])
+        way = " waits for ".join([name, *(told[one] for one in links[: links.index(name) + 1])])
         raise Conflict(f"that would be a circle: {way}", hint="let one of them go on or end")
     if asked := next((one for one in links if one in ancestors), None):
-        raise Conflict(f"{name} came of {asked}, which waits for its answer", hint="answer it instead")
+        raise Conflict(f"{name} came of {told[asked]}, which waits for its answer", hint="answer it instead")
     if len(links) >= MOST_LINKS:
         raise Conflict(f"{len(links)} executions wait for each other already", hint="let some of them end")
 

@@ -26,6 +26,7 @@ from surefoot.core.evidence.paired import (
     tally,
 )
 from surefoot.core.evidence.slices import SliceFinding, slice_findings
+from surefoot.core.figure import figure
 
 __all__ = ["Pair", "Power", "ReleaseVerdict", "SearchVerdict", "release_verdict", "search_verdict"]
 
@@ -137,11 +138,11 @@ def search_verdict(
 def _search_answer(
     wanted: Comparison, kept: Comparison, *, e_gain: float, e_harm: float, slices: Sequence[SliceFinding]
 ) -> tuple[SearchWord, GateReason, str]:
-    counts = f"{_counts(tally(wanted.differences))}, evidence {e_gain:.3g}"
+    counts = f"{_counts(tally(wanted.differences))}, evidence {figure(e_gain)}"
     if lost := (*wanted.must_pass_lost, *kept.must_pass_lost):
         return "veto", "must_pass_lost", f"The edit loses the must-pass case {_named(lost)}."
     if e_harm >= VETO_AT:
-        return "veto", "harm_shown", f"The edit harms other cases (evidence {e_harm:.3g}, allowed {VETO_AT:g})."
+        return "veto", "harm_shown", f"The edit harms other cases (evidence {figure(e_harm)}, allowed {VETO_AT:g})."
     if blocked := _blocked(slices):
         return "veto", "slice_blocked", f"The edit loses on the slice {_named([one.name for one in blocked])}."
     if not wanted.cases:
@@ -256,7 +257,7 @@ def _graded_gain(seen: Comparison, level: float) -> _Gain:
         e_value=e_value,
         shown=e_value >= 1 / level,
         harmed=betting_evidence([-d for d in seen.differences]) >= 1 / HARM_ALPHA,
-        words=f"evidence {e_value:.3g}, needed {1 / level:.3g}",
+        words=f"evidence {figure(e_value)}, needed {figure(1 / level)}",
     )
 
 

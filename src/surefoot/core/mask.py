@@ -6,12 +6,23 @@ of attributes stay only because programs, not people, write them. What is left a
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
-from surefoot.core.backlog import Failure
+from surefoot.core.backlog import Failure, Lever
+from surefoot.core.calls import Call
+from surefoot.core.digest import digest
+from surefoot.core.execution import Execution, Note
+from surefoot.core.pause import Pause
 from surefoot.core.score import Outcome
 from surefoot.core.span import Span, SpanEvent
 from surefoot.core.trace import Trace
+
+_KINDS = {
+    "missed": "a missed answer", "check": "a failed check", "tool": "a broken tool", "slow": "slow answers",
+    "costly": "costly answers", "weak": "weak answers", "erased": "erased requests",
+}  # fmt: skip
+_HAPPENED = re.compile(r"(open again|open|doing|drafted|shipped|failed|closed|made|tick \d+|v\d+)\b")
 
 
 def masked_trace(trace: Trace) -> Trace:
@@ -27,6 +38,49 @@ def masked_outcome(outcome: Outcome) -> Outcome:
 def masked_failure(failure: Failure) -> Failure:
     """Give a failure without its texts; of a tool that broke the name stays, not what it said."""
     return replace(failure, input="", predicted="", expected="", tool_error=failure.tool_error.partition(":")[0])
+
+
+def masked_gap(key: str) -> str:
+    """Give what a cause is called without the answer, check or tool that names it: its kind, and a digest."""
+    kind = key.partition(":")[0]
+    return f"{kind if kind in _KINDS else 'other'}:{digest(key)[:12]}"
+
+
+def masked_title(key: str, failures: int) -> str:
+    """Give the title of a cause as its kind and how often it was there; what was answered is part of the other one."""
+    return f"{_KINDS.get(key.partition(':')[0], 'another cause')}, {failures} failure{'' if failures == 1 else 's'}"
+
+
+def masked_lever(lever: Lever) -> Lever:
+    """Give a lever without the texts of its failures, and without what people said of it; numbers and state stay."""
+    return replace(lever, gap=masked_gap(lever.gap), title=masked_title(lever.gap, lever.failures), note="")
+
+
+def masked_step(said: str) -> str:
+    """Give a line of a lever's story as its first word, which says what happened; the rest quotes titles and people."""
+    found = _HAPPENED.match(said)
+    return found[1] if found else ""
+
+
+def masked_call(call: Call) -> Call:
+    """Give a tool call without its texts; where no step ran it, its name and id are a text of the model as well."""
+    seen = replace(call, arguments="", result="")
+    return seen if call.span_id else replace(seen, name="", id="")
+
+
+def masked_execution(execution: Execution) -> Execution:
+    """Give an execution without its input, its result and its error, which may quote either; its state stays."""
+    return replace(execution, input=None, result=None, error="")
+
+
+def masked_note(note: Note) -> Note:
+    """Give a note without what it says; who wrote it and when stays."""
+    return replace(note, text="", tags=())
+
+
+def masked_pause(pause: Pause) -> Pause:
+    """Give a wait without what the person was asked and answered; how it stands and who decided stays."""
+    return replace(pause, reason="", url="", feedback="", response={})
 
 
 def masked_span(span: Span) -> Span:

@@ -19,8 +19,11 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 LOOPBACK = ("127.0.0.0/8", "::1/128", "localhost")
 # Inside a cloud, a provider or a site, though the library calls some of these global.
-_ODD = tuple(ipaddress.ip_network(one) for one in ("168.63.129.16/32", "192.0.0.0/24", "fec0::/10"))
+_ODD = tuple(map(ipaddress.ip_network, (
+    "168.63.129.16/32", "192.0.0.0/24", "192.88.99.0/24", "3fff::/20", "fec0::/10"
+)))  # fmt: skip
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_ISATAP = (0x0000_5EFE, 0x0200_5EFE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,13 +92,15 @@ def _is_open(one: Address) -> bool:
 
 
 def _layers(whole: Address) -> list[Address]:
-    """An address, and those inside it (IPv4-mapped, 6to4, Teredo, NAT64)."""
+    """An address, and those inside it (IPv4-mapped, 6to4, Teredo, NAT64, ISATAP)."""
     if isinstance(whole, ipaddress.IPv4Address):
         return [whole]
     if whole.ipv4_mapped is not None:
         return [whole.ipv4_mapped]
-    nat64 = ipaddress.IPv4Address(int(whole) & 0xFFFFFFFF) if whole in _NAT64 else None
-    inner = (whole.sixtofour, *(whole.teredo or ()), nat64)
+    last = ipaddress.IPv4Address(int(whole) & 0xFFFFFFFF)
+    nat64 = last if whole in _NAT64 else None
+    isatap = last if int(whole) >> 32 & 0xFFFFFFFF in _ISATAP else None
+    inner = (whole.sixtofour, *(whole.teredo or ()), nat64, isatap)
     outer = [] if nat64 is not None else [whole]
     return [*outer, *(one for one in inner if one is not None)]
 

@@ -192,6 +192,10 @@ def _bare(value: str) -> str:
     return "".join(sign for sign in value if sign.isalnum()).upper()
 
 
+def _address(value: str) -> str:
+    return re.sub(r"\\+u0040", "@", value).lower()
+
+
 def _same(value: str) -> str:
     return value
 
@@ -258,7 +262,8 @@ _NAMED = r"""
     (?i:(?<![a-z0-9])(?:bearer|basic)[ ]{1,4}(?P<b>(?=[A-Z]{0,64}[^A-Z\s])[A-Z0-9._~+/=-]{16,}+)) |
     (?i:(?:api[ _-]?key|access[ _-]?key|secret(?:[ _-]?key)?|passw(?:or)?d|passphrase|pwd|
         (?:auth|access|refresh)[_-]?token|(?<![a-z])token)
-        ["']?[ ]{0,4}[:=][ ]{0,4}["']?)(?P<v>[^\s"',;<>&]{6,}+)
+        (?:\\{0,4}["'])?[ ]{0,4}[:=][ ]{0,4}(?:\\{0,4}["'])?)
+    (?P<v>(?:[^\s"',;<>&\\]|\\(?!\\{0,3}["'])){6,}+)
 """
 _NAMES = ("bearer", "basic", "key", "secret", "passw", "passphrase", "pwd", "token")
 
@@ -277,7 +282,7 @@ def _may_hold_keys(text: str) -> bool:
 
 
 _named_somewhere, _schemed = _holds(*_NAMES), _holds("bearer", "basic")
-_assigned = _matches(r"(?:key|secret|passwo?r?d|passphrase|pwd|token)[\"']?[ ]{0,4}[:=]")
+_assigned = _matches(r"(?:key|secret|passwo?r?d|passphrase|pwd|token)\\{0,4}[\"']?[ ]{0,4}[:=]")
 
 
 def _names(text: str) -> bool:
@@ -291,10 +296,11 @@ _LOOKS: tuple[_Look, ...] = (
     _look("pem", _PEM, may_hold=_holds("-----BEGIN")),
     _look("jwt", rf"(?<!{_B64})eyJ{_B64}{{8,}}+\.{_B64}{{4,}}+(?:\.{_B64}++){{0,3}}", may_hold=_holds("eyJ")),
     _look("key", _KEY, may_hold=_may_hold_keys),
-    _look("secret", r"://[^\s/:@\[\]]{0,100}:(?P<v>[^\s/@\[\]]{1,200})@", may_hold=_holds("://"), span=_value),
+    _look("secret", r":(?:\\?/){2}[^\s/:@\[\]]{0,100}:(?P<v>[^\s/@\[\]]{1,200})@", may_hold=_holds("://", r":\/\/"),
+          span=_value),
     _look("secret", _NAMED, may_hold=_names, span=_named),
-    _look("email", r"(?<![\w.%+'-])[\w.%+'-]++@(?:[\w-]++\.){1,10}[^\W\d_]{2,24}+(?![\w@])", may_hold=_holds("@"),
-          norm=str.lower),
+    _look("email", r"(?<![\w.%+'-])[\w.%+'-]++(?:@|\\{1,4}u0040)(?:[\w-]++\.){1,10}[^\W\d_]{2,24}+(?![\w@])",
+          may_hold=_holds("@", r"\u0040"), norm=_address),
 )  # fmt: skip
 _NUMBERS: tuple[_Look, ...] = (
     _look("iban", r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}(?:[ ]?[A-Za-z0-9]){11,30}", span=_iban, norm=_bare,

@@ -157,13 +157,14 @@ def _read(tx: Tx, asking: Asking, found: Request) -> Reading:
     rollout = tx.rollouts.get(asked.rollout)
     numbers = (found.incumbent, asked.version)
     before, after = (tx.versions.genome(tx.versions.get(asked.agent, one).genome) for one in numbers)
-    level = level_between(before, after)
+    level, reads = level_between(before, after), asking.visitor.reads(asked.agent)
     dossier = found.dossier
     return Reading(
         approval=asked, state=found.state, tone=TONES[found.state], author=found.version.author,
         rationale=found.version.rationale, incumbent=found.incumbent, rollout_state=rollout.state, level=level,
         level_name=LEVELS[level], fresh_login=needs_fresh(level), dossier=dossier,
-        difference=difference(tx, asked.agent, before, after, base=found.incumbent, head=asked.version),
+        difference=difference(tx, asked.agent, before, after, base=found.incumbent, head=asked.version,
+                              reads=reads),
         most=max(0.05, dossier.challenger.high, dossier.incumbent.high) if dossier.challenger.labels else 1.0,
         slices_most=max([0.1, *(max(abs(one.low), abs(one.high)) for one in dossier.slices)]),
         evidence=found.evidence, at=found.at, own=among(me, asked.proposers, known),

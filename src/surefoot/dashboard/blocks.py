@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from surefoot.core.diff import Change, block_lines, changes
 from surefoot.core.genome import Genome
+from surefoot.core.mask import masked_gap
 from surefoot.core.word_diff import Piece, word_pieces
 from surefoot.engine.credit import Credit, credits_of
 from surefoot.ports import Tx
@@ -51,10 +52,13 @@ class Difference:
     locked_changed: tuple[str, ...]
 
 
-def difference(tx: Tx, agent: str, before: Genome, after: Genome, *, base: int, head: int) -> Difference:
-    """Compare two versions of an agent."""
+def difference(tx: Tx, agent: str, before: Genome, after: Genome, *, base: int, head: int, reads: bool) -> Difference:
+    """Compare two versions of an agent; who does not read learns which lever it was for, not what failed there."""
     found = changes(before, after)
     written = credits_of(tx, agent, {one.id for one in found}, after=base, to=head)
+    if not reads:
+        written = {name: tuple(replace(one, title="", gap=masked_gap(one.gap)) for one in some)
+                   for name, some in written.items()}  # fmt: skip
     touched = {one.id for one in found}
     same = [block for block in after.blocks if block.id not in touched]
     return Difference(

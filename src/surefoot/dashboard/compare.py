@@ -11,7 +11,7 @@ from datetime import datetime
 from urllib.parse import urlencode
 
 from surefoot.core.errors import Invalid, NotFound
-from surefoot.core.exam.held import held_out
+from surefoot.core.exam.held import held_out, may_read, sees_run
 from surefoot.core.exam.label import Label
 from surefoot.core.exam.run import EvalRun
 from surefoot.dashboard.asking import Asking
@@ -186,23 +186,18 @@ def run_seen(tx: Tx, asking: Asking, wanted: str) -> EvalRun:
         run = tx.evals.run(wanted)
     except NotFound:
         raise missing from None
-    if run.id != wanted or not sees(asking, run):
+    if run.id != wanted or not sees_run(asking.visitor.token, run):
         raise missing
     return run
-
-
-def sees(asking: Asking, run: EvalRun) -> bool:
-    """Runs of programs and recordings are about no agent: only who is held to none sees them."""
-    return not asking.visitor.token.agents or asking.visitor.sees(run.about)
 
 
 def _runs(tx: Tx, asking: Asking, wanted: str, named: str = "") -> Runs:
     run = run_seen(tx, asking, wanted)
     others = tuple(one for one in tx.evals.listed(limit=OTHERS, suite=run.suite)
-                   if one.id != run.id and sees(asking, one))  # fmt: skip
+                   if one.id != run.id and sees_run(asking.visitor.token, one))  # fmt: skip
     named = named or asking.query("before")
     before = None if named == "none" else run_seen(tx, asking, named) if named else usual(tx, run, others)
-    if before is not None and (before.id == run.id or not sees(asking, before)):
+    if before is not None and (before.id == run.id or not sees_run(asking.visitor.token, before)):
         before = None
     key = (state_of(tx, run), state_of(tx, before) if before is not None else ())
     said = [*tx.evals.labels(run.id), *(tx.evals.labels(before.id) if before else [])]
@@ -256,11 +251,24 @@ async def _opened(asking: Asking, seen: Compared, runs: Runs | None) -> Opened |
     row, epoch = row_of(asking.visitor.token, seen, flip, runs.labels if runs else ()), asking.number("epoch") or 1
     if runs is None or not row.readable:
         return Opened(row=row, epoch=1, epochs=1)
-    before = runs.before if seen.difference is not None else None
+    before = _beside(asking, seen, runs, flip.case)
     case = seen.after.cases[flip.case]
+    shown = {runs.run.id} if before is None else {runs.run.id, before.id}
+    said = [one for one in runs.labels if one.run in shown]  # those of a run that is not shown may be of held-out cases
     return await asking.ports.store.read(
-        lambda tx: open_case(tx, row, case, runs.run, before, epoch=epoch, labels=runs.labels)
+        lambda tx: open_case(tx, row, case, runs.run, before, epoch=epoch, labels=said)
     )
+
+
+def _beside(asking: Asking, seen: Compared, runs: Runs, case: str) -> EvalRun | None:
+    """Give the run beside this one where both can be compared and the visitor may read the case there as well.
+
+    Whoever sends a suite chooses the splits of its cases, so what this run says of a case opens nothing of another.
+    """
+    before, sides = runs.before, seen.before
+    if before is None or sides is None or seen.difference is None or case not in sides.cases:
+        return None
+    return before if may_read(asking.visitor.token, sides.cases[case].split, agent=before.about) else None
 
 
 def _head(side: Side) -> Head:

@@ -108,7 +108,10 @@ async def screen(asking: Asking) -> Page:
         await at_work(asking.ports, one) if one.state in ("running", "cancelling") else None for one in found[:ROWS]
     ]
     rows = tuple(_row(run, seen, left=left) for run, seen, left in zip(found[:ROWS], weighed, works, strict=True))
-    looks, trials, left = await asking.ports.store.read(lambda tx: _loop(tx, agent)) if not after else ((), (), 0)
+    reads = asking.visitor.reads(agent.name)
+    looks, trials, left = (
+        await asking.ports.store.read(lambda tx: _loop(tx, agent, reads)) if not after else ((), (), 0)
+    )  # fmt: skip
     model = Evals(
         agent=agent.name, runs=rows, looks=looks, trials=trials, slots=agent.habits.slots, slots_left=left,
         older=found[ROWS - 1].id if len(found) > ROWS else "", first=not after,
@@ -142,7 +145,7 @@ def _row(run: EvalRun, seen: Compared | None, *, left: bool | None) -> RunRow:
     )  # fmt: skip
 
 
-def _loop(tx: Tx, agent: Agent) -> tuple[tuple[LookRow, ...], tuple[TrialRow, ...], int]:
+def _loop(tx: Tx, agent: Agent, reads: bool) -> tuple[tuple[LookRow, ...], tuple[TrialRow, ...], int]:
     looks = tx.looks.all(agent.name)
     versions, rows = tx.versions.all(agent.name) if looks else [], list[LookRow]()
     for one in reversed(looks):
@@ -155,14 +158,14 @@ def _loop(tx: Tx, agent: Agent) -> tuple[tuple[LookRow, ...], tuple[TrialRow, ..
         ))  # fmt: skip
     filed = [one for one in reversed(tx.proposals.all(agent.name)) if one.evidence.get("trials")][:MOST_TRIED]
     left = slots_left(looks, slots=agent.habits.slots, cases=tx.cases.counts(agent.name).get("sealed", 0))
-    return tuple(rows), tuple(_trial(one) for one in filed), left
+    return tuple(rows), tuple(_trial(one, reads) for one in filed), left
 
 
-def _trial(one: Filed) -> TrialRow:
+def _trial(one: Filed, reads: bool) -> TrialRow:
     trials = cast("list[Mapping[str, Any]]", one.evidence["trials"])
     kept = next((trial for trial in trials if trial.get("verdict") == "accept"), trials[-1])
     return TrialRow(
-        tick=one.tick, at=one.at, lever=one.lever, title=str(one.evidence.get("title") or one.lever),
+        tick=one.tick, at=one.at, lever=one.lever, title=str((one.evidence.get("title") if reads else "") or one.lever),
         improver=one.proposal.improver, word=one.state, tone=TRIED.get(one.state, "idle"), trials=len(trials),
         sentence=str(kept.get("sentence") or ""), gained=_count(kept, "gained"), lost=_count(kept, "lost"),
         cases=_count(kept, "cases"),

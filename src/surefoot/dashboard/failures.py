@@ -7,13 +7,13 @@ older one, and says nothing that chance could. From a cluster a person makes a l
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
 from surefoot.core.backlog import Failure, Gap, Lever, gaps
 from surefoot.core.errors import Conflict, Invalid, NotFound
-from surefoot.core.mask import masked_failure
+from surefoot.core.mask import masked_failure, masked_gap, masked_title
 from surefoot.core.recurrence import Fate, recurrence
 from surefoot.dashboard.asking import Asking
 from surefoot.dashboard.links import Copies, copies
@@ -119,7 +119,8 @@ async def make_lever(asking: Asking, fields: dict[str, str]) -> str | Page:
     """Make a lever of a cluster, or open the one it has again, in the visitor's name."""
     agent, key, reason = await asking.agent(), fields.get("cluster", ""), fields.get("reason", "").strip()
     asking.visitor.must("operate", agent.name)
-    lever = fields.get("lever", "")
+    lever, found = fields.get("lever", ""), await failing(asking.ports, agent.name, limit=agent.habits.window)
+    key = _chosen((one.symptom for one in found.failures), key, reads=asking.visitor.reads(agent.name)) or key
     try:
         if lever:
             after = await shelve(
@@ -153,12 +154,18 @@ async def _shown(
     found = await failing(asking.ports, agent.name, limit=agent.habits.window)
     keys = {one.symptom for one in found.failures}
     backlog = await asking.ports.store.read(lambda tx: _backlog(tx, agent.name, keys))
-    model = failures_of(agent.name, found, backlog, chosen=chosen, said=said)
-    model = without_texts(model) if reading(asking, agent.name).hidden else model
+    texts = reading(asking, agent.name)
+    model = failures_of(agent.name, found, backlog, chosen=_chosen(keys, chosen, reads=texts.may), said=said)
+    model = without_texts(model) if texts.hidden else model
     told = "" if error is None else f"{sentence(error.message)} {sentence(error.hint)}"
     return Page(template="failures.html", model=model, title=f"Failures of {agent.name}", place="agents",
                 agent=agent.name, tab="failures", live=("audit",), told=told, tone="bad" if told else "ok",
                 status=200 if error is None else status_of(error))  # fmt: skip
+
+
+def _chosen(keys: Iterable[str], named: str, *, reads: bool) -> str:
+    """Give the cluster that an address names; who may not read names it by its digest, and guesses none by its text."""
+    return next((one for one in keys if named and (masked_gap(one) == named or (reads and one == named))), "")
 
 
 def _backlog(tx: Tx, agent: str, keys: Collection[str]) -> Backlog:
@@ -187,12 +194,16 @@ def failures_of(agent: str, found: Failing, backlog: Backlog, *, chosen: str, sa
 
 def without_texts(model: Failures) -> Failures:
     """Give the page as it is for who may look, but not read what people wrote."""
-    rows = tuple(
-        replace(row, examples=tuple(replace(one, failure=masked_failure(one.failure)) for one in row.examples))
-        for row in model.rows
-    )
-    shown = next((one for one in rows if model.shown is not None and one.key == model.shown.key), None)
-    return replace(model, rows=rows, shown=shown, hidden=True)
+    rows = tuple(map(_without_texts, model.rows))
+    return replace(model, rows=rows, shown=_without_texts(model.shown) if model.shown else None, hidden=True)
+
+
+def _without_texts(row: Cluster) -> Cluster:
+    return replace(
+        row, key=masked_gap(row.key), title=masked_title(row.key, row.failures),
+        sentence="Its lever is closed." if row.lever_state == "closed" else row.sentence,  # else a person's reason
+        examples=tuple(replace(one, failure=masked_failure(one.failure)) for one in row.examples),
+    )  # fmt: skip
 
 
 def _cluster(agent: str, gap: Gap, backlog: Backlog, places: Mapping[int, int], most: float) -> Cluster:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from surefoot.core.health.sign import GROUPS, Sign, Tone, worst
 from surefoot.dashboard.asking import Asking
-from surefoot.dashboard.links import Copies, copies
 from surefoot.dashboard.pages import Page
 from surefoot.engine.diagnose import diagnose
 
@@ -39,7 +38,6 @@ class Health:
     parts: tuple[Part, ...]
     whole: bool
     tones: dict[Tone, str]
-    copies: Copies
 
 
 async def screen(asking: Asking) -> Page:
@@ -52,6 +50,5 @@ async def screen(asking: Asking) -> Page:
         bad=sum(one.tone == "bad" for one in lines), watch=sum(one.tone == "watch" for one in lines),
         whole=not asking.visitor.token.agents,
         parts=tuple(Part(name=name, worst=worst(some), lines=some) for name, some in groups if some),
-        copies=copies(("doctor",), "GET", "/status.json"),
     )  # fmt: skip
     return Page(template="health.html", model=model, title="Health", place="health", live=(f"every:{EVERY_S}",))

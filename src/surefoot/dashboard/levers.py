@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from surefoot.core.backlog import Lever, LeverState
 from surefoot.core.errors import NotFound
+from surefoot.core.mask import masked_lever, masked_step
 from surefoot.dashboard.asking import Asking
 from surefoot.dashboard.links import Copies, copies
 from surefoot.dashboard.pages import Page
+from surefoot.dashboard.texts import reading
 from surefoot.engine.inspect import failing
 from surefoot.ports import Filed, Tx
 
@@ -52,6 +54,7 @@ class Levers:
     log: tuple[tuple[datetime, str], ...]
     tried: tuple[Tried, ...]
     copies: Copies
+    hidden: bool = False
 
 
 async def screen(asking: Asking) -> Page:
@@ -62,8 +65,28 @@ async def screen(asking: Asking) -> Page:
     model = await asking.ports.store.read(
         lambda tx: _levers(tx, agent.name, asking.query("lever"), asking.query("state"), some, hold)
     )
+    model = without_texts(model) if reading(asking, agent.name).hidden else model
     return Page(template="levers.html", model=model, title=f"Levers of {agent.name}", place="agents",
                 agent=agent.name, tab="levers", live=("audit",))  # fmt: skip
+
+
+def without_texts(model: Levers) -> Levers:
+    """Give the page as it is for who may look, but not read what people wrote: edits and reasons may quote it."""
+    return replace(
+        model, hidden=True, rows=tuple(map(_without_texts, model.rows)),
+        shown=_without_texts(model.shown) if model.shown else None,
+        log=tuple((at, masked_step(said)) for at, said in model.log),
+        tried=tuple(
+            replace(one, filed=replace(
+                one.filed, evidence={}, proposal=replace(one.filed.proposal, rationale="", edits=()),
+            ))
+            for one in model.tried
+        ),
+    )  # fmt: skip
+
+
+def _without_texts(row: LeverRow) -> LeverRow:
+    return replace(row, lever=masked_lever(row.lever))
 
 
 def _asked_for(tx: Tx, agent: str, lever: str) -> LeverRow | None:

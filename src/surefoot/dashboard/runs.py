@@ -6,8 +6,9 @@ shown when somebody asks for it; until then a live page looks again only at what
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import cast, get_args
 from urllib.parse import urlencode
@@ -28,6 +29,9 @@ TONES = {
 }  # fmt: skip
 SAID: dict[WorkKind, str] = {"eval": "evals", "tick": "ticks", "job": "other work"}
 JOBS = {"evaluate": "gate", "eval": "eval", "tick": "tick"}
+COPIES = {  # only where a command and a request list the same; nothing else lists all kinds, or the ticks of all agents
+    "eval": copies(("eval", "list"), "GET", "/api/v1/evals"), "job": copies(("jobs",), "GET", "/api/v1/jobs"),
+}  # fmt: skip
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -50,7 +54,7 @@ class RunLine:
     links: tuple[tuple[str, str], ...]
     may_cancel: bool
     cancel: Copies | None
-    resume: Copies | None
+    resume: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +71,7 @@ class RunsPage:
     first: bool
     open: int
     stale: int
-    copies: Copies
+    copies: Copies | None
     again: str
 
 
@@ -86,7 +90,7 @@ async def screen(asking: Asking) -> Page:
         shown=next((one for one in rows if one.cursor == asking.query("run")), None), most=kept["most"],
         fresh=sum(one > most for one in top) if most else 0, older=_said(rest) if rest else "", first=after is None,
         open=sum(one.work.open for one in rows), stale=sum(one.work.state == "stale" for one in rows),
-        copies=copies(("jobs",), "GET", "/api/v1/jobs"),
+        copies=COPIES.get(asking.query("kind")),
         again=f"/runs?{urlencode({name: value for name, value in kept.items() if value})}",
     )  # fmt: skip
     return Page(template="runs.html", model=model, title="Runs", place="runs", live=("work", "audit"))
@@ -116,6 +120,8 @@ def _kinds(asking: Asking) -> Collection[WorkKind]:
 
 def _line(asking: Asking, one: Undertaking) -> RunLine:
     run = one.spot.id if one.spot.kind == "eval" else ""
+    if one.spot.kind == "tick" and not asking.visitor.reads(one.agent):
+        one = replace(one, about="")  # the title of its lever, which names answers
     said, share = _budget(one)
     going = one.state in ("running", "cancelling", "stale")
     return RunLine(
@@ -127,8 +133,8 @@ def _line(asking: Asking, one: Undertaking) -> RunLine:
         of_budget=share, href=f"/evals/{run}" if run else "", links=tuple(_links(one)),
         may_cancel=bool(run) and going and asking.visitor.may("operate", one.agent),
         cancel=cancelling(run) if run and going else None,
-        resume=copies(("eval", "run", "--resume", run), "GET", f"/api/v1/evals/{run}")
-        if run and one.state in ("stale", "stopped", "cancelled") else None,
+        resume=shlex.join(("surefoot", "eval", "run", "--resume", run))
+        if run and one.state in ("stale", "stopped", "cancelled") else "",
     )  # fmt: skip
 
 

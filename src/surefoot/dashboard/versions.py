@@ -28,7 +28,7 @@ TONES: dict[VersionState, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionRow:
-    """One version in the list; `failing` counts what people and checks said of its answers."""
+    """One version in the list; `lane` is where it stands in the picture of the lineage."""
 
     number: int
     label: str
@@ -39,7 +39,6 @@ class VersionRow:
     created_at: datetime
     parent: int | None
     share_percent: float
-    failing: Rate
     lane: int
 
 
@@ -72,17 +71,20 @@ async def screen(asking: Asking) -> Page:
     before, base, head = asking.number("before"), asking.number("base"), asking.number("head")
     if (at := asking.number("at")) is not None:
         before, base, head = at + 1, None, at
-    model = await asking.ports.store.read(lambda tx: _versions(tx, agent, before, base, head))
+    reads = asking.visitor.reads(agent.name)
+    model = await asking.ports.store.read(lambda tx: _versions(tx, agent, before, base, head, reads))
     return Page(
         template="versions.html", model=model, title=f"Versions of {agent.name}", place="agents", agent=agent.name,
         tab="versions", live=("audit",),
     )  # fmt: skip
 
 
-def _versions(tx: Tx, agent: Agent, before: int | None, base: int | None, head: int | None) -> Versions:
+def _versions(
+    tx: Tx, agent: Agent, before: int | None, base: int | None, head: int | None, reads: bool
+) -> Versions:  # fmt: skip
     found = tx.trends.versions(agent.name, before=before, limit=ROWS + 1)
     given, lineage_of = shares(tx, agent.name), {number for number, *_ in tx.agents.lineage(agent.name)}
-    rows = with_lanes([_row(tx, one, given) for one in found[:ROWS]], lineage_of)
+    rows = with_lanes([_row(one, given) for one in found[:ROWS]], lineage_of)
     buses = buses_of(rows)
     base, head = _pair(tx, agent, base, head)
     compared = base is not None and head is not None and base != head
@@ -90,9 +92,9 @@ def _versions(tx: Tx, agent: Agent, before: int | None, base: int | None, head: 
     return Versions(
         agent=agent.name, live=agent.live, rows=tuple(rows), total=tx.trends.version_count(agent.name),
         older=rows[-1].number if len(found) > ROWS else None, newest=before is None, base=base, head=head, rates=rates,
-        picked=_row(tx, tx.versions.get(agent.name, head), given) if compared and head is not None else None,
+        picked=_row(tx.versions.get(agent.name, head), given) if compared and head is not None else None,
         most=max([0.05, *(rate.high for _, rate in rates if rate.labels)]),
-        difference=_difference(tx, agent.name, base, head) if compared else None, graph=_graph(rows, buses),
+        difference=_difference(tx, agent.name, base, head, reads) if compared else None, graph=_graph(rows, buses),
         copies=copies(
             ("diff", agent.name, f"v{base}", f"v{head}"), "GET",
             f"/api/v1/agents/{agent.name}/diff?before=v{base}&after=v{head}",
@@ -100,11 +102,11 @@ def _versions(tx: Tx, agent: Agent, before: int | None, base: int | None, head: 
     )  # fmt: skip
 
 
-def _difference(tx: Tx, agent: str, base: int | None, head: int | None) -> Difference | None:
+def _difference(tx: Tx, agent: str, base: int | None, head: int | None, reads: bool) -> Difference | None:
     if base is None or head is None:
         return None
     old, new = (tx.versions.genome(tx.versions.get(agent, one).genome) for one in (base, head))
-    return difference(tx, agent, old, new, base=base, head=head)
+    return difference(tx, agent, old, new, base=base, head=head, reads=reads)
 
 
 def _pair(tx: Tx, agent: Agent, base: int | None, head: int | None) -> tuple[int | None, int | None]:
@@ -119,11 +121,11 @@ def _pair(tx: Tx, agent: Agent, base: int | None, head: int | None) -> tuple[int
     return base, head
 
 
-def _row(tx: Tx, one: Version, given: dict[int, float]) -> VersionRow:
+def _row(one: Version, given: dict[int, float]) -> VersionRow:
     return VersionRow(
         number=one.number, label=one.label, state=one.state, tone=TONES[one.state], author=one.author,
         rationale=one.rationale, created_at=one.created_at, parent=one.parent,
-        share_percent=given.get(one.number, 0.0), failing=_failing(tx, one.agent, one.number), lane=0,
+        share_percent=given.get(one.number, 0.0), lane=0,
     )  # fmt: skip
 
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from datetime import UTC, datetime
-from math import isinf
 from typing import Any
 
 from markupsafe import Markup
 
+from surefoot.core.figure import figure
+
 _STEERING = re.compile(r"[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
-_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
@@ -39,19 +39,10 @@ def percent(value: float | None, digits: int = 1) -> str:
 
 
 def plain(value: float | None) -> str:
-    """Give a number in the few digits that people read: 12 345, 3.14, 1.2 × 10⁹."""
+    """Give a number in the few digits that people read, on one line: 12 345, 3.14, 1.2 × 10⁹."""
     if value is None:
         return "–"
-    if isinf(value):
-        return "∞" if value > 0 else "\u2212∞"
-    if float(value).is_integer() and abs(value) < 1e7:
-        return f"{int(value):,}".replace(",", "\u202f")
-    if abs(value) < 1e4 and (abs(value) >= 1e-4 or not value):
-        return f"{value:.3g}"
-    if abs(value) < 1e7 and abs(value) >= 1e4:
-        return plain(float(f"{value:.3g}"))
-    front, _, power = f"{value:.1e}".partition("e")
-    return f"{front}\u202f×\u202f10{str(int(power)).translate(_RAISED)}"
+    return figure(value).replace(" ", "\u202f")
 
 
 def seconds(value: float | None) -> str:

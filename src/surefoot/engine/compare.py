@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from surefoot.core.agent import Agent
 from surefoot.core.case import Case
@@ -55,7 +54,6 @@ class Compared:
     difference: Contrast | None
     apart: str = ""
     verdict: RunVerdict | None = None
-    evidence: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 def compared(tx: Tx, run: EvalRun, before: EvalRun | None) -> Compared:
@@ -104,7 +102,7 @@ def looked(tx: Tx, ports: Ports, agent: Agent, digest: str) -> Compared:
     runs = [_as_run(agent, look, one.name) for one in sides]
     seen = contrast(*((run, [*cases.values()], one.results) for run, one in zip(runs, sides, strict=True)))
     return Compared(
-        agent=agent.name, before=sides[0], after=sides[1], difference=seen, evidence=evidence, word=look.verdict,
+        agent=agent.name, before=sides[0], after=sides[1], difference=seen, word=look.verdict,
         sentence=str(evidence.get("sentence") or "No sentence was kept of this look."),
     )  # fmt: skip
 

@@ -82,7 +82,7 @@ async def register(
     """
     base_url = await node.permit(announced.base_url)
     build = announced.build
-    must_be_schemas(schemas, build)
+    await must_be_schemas(schemas, build)
     new_agent = await _agent_there(ports, build, by=by)
 
     def work(tx: Tx) -> Enrolled:

@@ -39,7 +39,7 @@ class Page:
 
 
 async def traces(
-    ports: Ports, sought: Sought, *, sees: Callable[[str], bool] = lambda _: True, after: Spot | None = None,
+    ports: Ports, sought: Sought, *, sees: Callable[[str], bool], after: Spot | None = None,
     limit: int = 100,
 ) -> Page:  # fmt: skip
     """Give a page of an agent's requests; NotFound for an agent that is not there for the asker."""
@@ -49,7 +49,7 @@ async def traces(
     return Page(found=tuple(rows), next=end)
 
 
-async def whole_trace(ports: Ports, trace_id: str, *, sees: Callable[[str], bool] = lambda _: True) -> WholeTrace:
+async def whole_trace(ports: Ports, trace_id: str, *, sees: Callable[[str], bool]) -> WholeTrace:
     """Give one request, with those of its steps that the caller sees: several agents may have had a part in it.
 
     NotFound if nobody recorded it, it was deleted, or it is of an agent that the caller does not see.
@@ -82,7 +82,7 @@ async def trace_called(ports: Ports, agent: str, external_id: str) -> str:
 
 
 async def sessions(
-    ports: Ports, agent: str, *, sees: Callable[[str], bool] = lambda _: True, actor: str = "",
+    ports: Ports, agent: str, *, sees: Callable[[str], bool], actor: str = "",
     after: Spot | None = None, limit: int = 100,
 ) -> tuple[list[SessionFound], Spot | None]:  # fmt: skip
     """Give a page of an agent's sessions, the one that was used last first."""

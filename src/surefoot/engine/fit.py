@@ -15,14 +15,16 @@ from surefoot.ports import Ports
 from surefoot.ports.node import Schemas
 
 
-def must_be_schemas(schemas: Schemas | None, build: Build) -> None:
+async def must_be_schemas(schemas: Schemas | None, build: Build) -> None:
     """Raise Invalid for a build whose schemas nobody could be held to."""
     if schemas is None:
         return
-    for one in (*build.reasoners, *build.skills):
-        for name, schema in (("input_schema", one.input_schema), ("output_schema", one.output_schema)):
-            if schema:
-                schemas.check(f"{name} of {one.name}", schema)
+    found = [
+        (f"{name} of {one.name}", schema)
+        for one in (*build.reasoners, *build.skills)
+        for name, schema in (("input_schema", one.input_schema), ("output_schema", one.output_schema))
+    ]
+    await schemas.check({name: schema for name, schema in found if schema})
 
 
 async def must_fit(schemas: Schemas | None, live: Build, reasoner: str, value: object) -> None:

@@ -18,14 +18,14 @@ from surefoot.ports.node import Schemas
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What a process says of an execution; `waits_for` is another one, with `waiting` alone."""
+    """What a process says of an execution; `waits_for` is another one that it `sees`, with `waiting` alone."""
 
     execution: str
     state: str
+    sees: Callable[[str], bool]
     result: object = None
     error: str = ""
     waits_for: str = ""
-    sees: Callable[[str], bool] = lambda _: True
 
 
 async def heeded(

@@ -1,7 +1,7 @@
 """Labelled: people judge blind what a judge judged, and the judge is measured by them.
 
 They also say in the open, with everything in sight, which answers of a run are right and what the right one would be;
-`corrected` gives the suite with what they agree on.
+`amended` gives the suite with what they agree on.
 """
 
 from __future__ import annotations
@@ -11,10 +11,22 @@ from dataclasses import dataclass, replace
 
 from surefoot.core.errors import Conflict, Invalid
 from surefoot.core.exam.calibration import Calibration, Corrected, calibration, corrected_rate
-from surefoot.core.exam.label import EXPECTED, MOST_CHARS, PERSON, Drawn, Label, agreement, judged, to_label
+from surefoot.core.exam.label import (
+    EXPECTED,
+    MOST_CHARS,
+    PERSON,
+    Drawn,
+    Label,
+    Questions,
+    agreement,
+    judged,
+    said_right,
+    to_label,
+)
 from surefoot.core.exam.observed import Observed
 from surefoot.core.exam.run import EvalRun
 from surefoot.core.exam.suite import Suite, SuiteCase
+from surefoot.engine.serve import storable
 from surefoot.ports import Ports, Tx
 
 
@@ -62,6 +74,7 @@ async def label(
     note: str = "",
 ) -> None:
     """Keep a label; Conflict if no judge judged this."""
+    note = _kept(ports, note)
 
     def work(tx: Tx) -> None:
         run = tx.evals.run(run_id)
@@ -137,7 +150,12 @@ async def say(ports: Ports, words: Sequence[Word], *, by: str) -> list[Label]:
         raise Invalid("a label needs a name", hint="say who judges: --by NAME")
     for one in words:
         _must_say_something(one)
-    return await ports.store.write(lambda tx: [label for one in words for label in _said(tx, ports, one, by)])
+    kept = [replace(one, note=_kept(ports, one.note), expected=_kept(ports, one.expected)) for one in words]
+    return await ports.store.write(lambda tx: [label for one in kept for label in _said(tx, ports, one, by)])
+
+
+def _kept(ports: Ports, text: str) -> str:
+    return ports.redact(storable(text.strip()))
 
 
 def _must_say_something(one: Word) -> None:
@@ -153,15 +171,15 @@ def _said(tx: Tx, ports: Ports, one: Word, by: str) -> list[Label]:
         raise Conflict(f"eval run {run.id} has no answer to {one.case!r} in epoch {one.epoch + 1}",
                        hint="surefoot eval list RUN shows what it has")  # fmt: skip
     said = Label(run=run.id, case=one.case, epoch=one.epoch, scorer=PERSON, by=by, passed=bool(one.passed),
-                 drawn="open", note=one.note.strip(), at=now)  # fmt: skip
+                 drawn="open", note=one.note, at=now)  # fmt: skip
     found = [] if one.passed is None else [said]
-    if one.expected.strip():  # a word on the case, so it does not matter which answer it was said beside
-        found.append(replace(said, epoch=0, scorer=EXPECTED, passed=True, note=one.expected.strip()))
+    if one.expected:  # a word on the case, so it does not matter which answer it was said beside
+        found.append(replace(said, epoch=0, scorer=EXPECTED, passed=True, note=one.expected))
     for label in found:
         tx.evals.label(label)
     tx.audit.append(at=now, actor=by, action="eval-said", subject=run.about or "evals",  # what was said may be held out
                     payload={"run": run.id, "case": one.case, "epoch": one.epoch + 1, "passed": one.passed,
-                             "expected": bool(one.expected.strip())})  # fmt: skip
+                             "expected": bool(one.expected)})  # fmt: skip
     return found
 
 
@@ -174,21 +192,24 @@ async def words_of(ports: Ports, run_id: str) -> list[Label]:
     return await ports.store.read(work)
 
 
-async def corrected(ports: Ports, run_id: str) -> tuple[Suite, list[str]]:
+async def amended(ports: Ports, run_id: str) -> tuple[Suite, list[str]]:
     """Give the suite of a run with the answers that people hold to be right, and the cases on which they differ.
 
-    The last word of each person counts, of every run of this suite; a case on which people differ stays as it was.
+    The last word of each person counts, of every run of a suite of this name that asked the same question; a case on
+    which people differ stays as it was.
     """
 
     def work(tx: Tx) -> tuple[Suite, list[str]]:
         run = tx.evals.run(run_id)
-        suite = tx.evals.suite(run.suite_digest)
-        same, by_case = {one.id for one in tx.evals.listed(limit=1000, suite=run.suite)}, dict[str, dict[str, str]]()
-        for label in tx.evals.labels():
-            if label.scorer == EXPECTED and label.run in same:
-                by_case.setdefault(label.case, {})[label.by] = label.note
-        agreed = {case: next(iter(said.values())) for case, said in by_case.items() if len(set(said.values())) == 1}
+        suite, labels = tx.evals.suite(run.suite_digest), [one for one in tx.evals.labels() if one.scorer == EXPECTED]
+        runs = [one for one in map(tx.evals.run, {label.run for label in labels}) if one.suite == run.suite]
+        asked = {one: _questions(tx.evals.suite(one)) for one in {each.suite_digest for each in runs}}
+        agreed, differ = said_right(labels, {one.id: asked[one.suite_digest] for one in runs}, _questions(suite))
         cases = tuple(replace(c, expected=agreed[c.id]) if c.id in agreed else c for c in suite.cases)
-        return replace(suite, cases=cases), sorted(set(by_case) - set(agreed))
+        return replace(suite, cases=cases), differ
 
     return await ports.store.read(work)
+
+
+def _questions(suite: Suite) -> Questions:
+    return {case.id: case.input for case in suite.cases}

@@ -22,6 +22,7 @@ from surefoot.ports.recorder import Full, Recorder
 from surefoot.ports.spans import Parcel
 
 MOST_GROUPS = 512
+Sees = Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,9 +103,9 @@ class Lodging:
     def _written(self, tx: Tx, parcels: Sequence[Parcel]) -> tuple[int, int, list[Lodged]]:
         """Give how many spans were new, of how many, and what became of each parcel."""
         groups = [group for parcel in parcels for group in parcel.groups]
-        evaluations = [one for parcel in parcels for one in parcel.evaluations]
+        evaluations = [(group, span, parcel.sees) for parcel in parcels for group, span in parcel.evaluations]
         new = tx.spans.add_all(groups)
-        said = [span for group, span in evaluations if tx.spans.add_all([group])]
+        said = [(span, sees) for group, span, sees in evaluations if tx.spans.add_all([group])]
         wanted = set[tuple[str, int]]()
         begun = self._traced(tx, [claim for parcel in parcels for claim in parcel.claims], wanted)
         self._judged(tx, said, begun)
@@ -113,21 +114,29 @@ class Lodging:
         lodged = [Lodged(met=bool(parcel.strangers & met), notes=_notes(parcel, wanted)) for parcel in parcels]
         return new + len(said), sum(one.size for one in groups) + len(evaluations), lodged
 
-    def _judged(self, tx: Tx, said: list[Span], begun: set[str]) -> None:
-        """Count the evaluations that are new, and those that waited for a trace that has just begun."""
-        late = [one for one in said if one.trace_id not in begun]
-        missing = tx.spans.untraced({one.trace_id for one in late}) if late else set[str]()
-        early = tx.spans.evaluations(begun) if begun else []
-        for evaluation in (*early, *(one for one in late if one.trace_id not in missing)):
-            tx.outcomes.add(outcome_of(evaluation, now=self._ports.clock()))
+    def _judged(self, tx: Tx, said: list[tuple[Span, Sees]], begun: set[str]) -> None:
+        """Count the evaluations that are new, and those that waited for a trace that has just begun.
+
+        Whoever may not see the agent of a trace says nothing about it; of one that waited only its agent is known.
+        """
+        if not said and not begun:
+            return
+        new = {(one.trace_id, one.span_id) for one, _ in said}
+        waited = [one for one in tx.spans.evaluations(begun) if (one.trace_id, one.span_id) not in new] if begun else []
+        heard = [*((one, _nobody) for one in waited), *said]
+        agents = tx.spans.traced({one.trace_id for one, _ in heard})
+        for evaluation, may in heard:
+            agent = agents.get(evaluation.trace_id, "")
+            if agent and (agent == evaluation.agent or may(agent)):
+                tx.outcomes.add(outcome_of(evaluation, now=self._ports.clock()))
 
     def _traced(self, tx: Tx, claims: list[Claim], wanted: set[tuple[str, int]]) -> set[str]:
         """Keep a trace for each request that has none yet; gives their ids, and the versions that there are not."""
         if not claims:
             return set()
         now, chosen = self._ports.clock(), speakers(claims)
-        fresh = tx.spans.untraced(chosen)
-        stated = [(one, self._version(tx, one, wanted)) for trace_id, one in chosen.items() if trace_id in fresh]
+        traced = tx.spans.traced(chosen)
+        stated = [(one, self._version(tx, one, wanted)) for trace_id, one in chosen.items() if trace_id not in traced]
         begun = [(claim, version) for claim, version in stated if version]
         traces = [trace_of(claim, version=version, now=now) for claim, version in begun]
         failed = [(one, failure_of(claim, now=now)) for one, (claim, _) in zip(traces, begun, strict=True)]
@@ -148,6 +157,10 @@ class Lodging:
                 return 0
             self._known.add(key)
         return claim.version
+
+
+def _nobody(_: str) -> bool:
+    return False
 
 
 def _notes(parcel: Parcel, wanted: set[tuple[str, int]]) -> Counter[str]:

@@ -25,9 +25,14 @@ def this_process() -> str:
 
 def works(owner: str) -> bool:
     """Whether a process still works, as far as can be told: one of another machine is believed until its lease ends."""
+    return alive_here(owner) is not False
+
+
+def alive_here(owner: str) -> bool | None:
+    """Whether a process of this machine lives; None for one of another machine, which cannot be seen from here."""
     host, _, pid = owner.rpartition(":")
     if host != _HOST or not pid.isdigit():
-        return True
+        return None
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:

@@ -33,7 +33,7 @@ async def noted(ports: Ports, name: str, text: str, *, by: str, tags: Iterable[s
 
 
 async def cancelled(
-    ports: Ports, name: str, *, by: str, tree: bool = False, sees: Callable[[str], bool] = lambda _: True
+    ports: Ports, name: str, *, by: str, sees: Callable[[str], bool], tree: bool = False
 ) -> list[Execution]:  # fmt: skip
     """End an execution, with `tree` also all that came of it; gives those that were ended by this.
 

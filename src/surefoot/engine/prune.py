@@ -18,6 +18,7 @@ from surefoot.core.backlog import Lever
 from surefoot.core.case import Case
 from surefoot.core.draft import PRUNING, Accepted, Draft
 from surefoot.core.edit import Edit, apply_edits
+from surefoot.core.figure import figure
 from surefoot.core.gate import VETO_AT, SearchVerdict, search_verdict
 from surefoot.core.genome import Block, Genome, render
 from surefoot.core.guardrail import judge
@@ -184,7 +185,7 @@ def _drafted(tx: Tx, bench: _Bench, edits: tuple[Edit, ...], verdict: SearchVerd
     now, name = bench.ports.clock(), bench.agent.name
     number = 1 + sum(filed.lever == LEVER for filed in tx.proposals.all(name))
     why = f"They no longer help: {', '.join(edit.target for edit in edits)}"
-    evidence = f"{why}. Evidence that removing them harms: {verdict.e_harm:.3g}, allowed {VETO_AT:g}."
+    evidence = f"{why}. Evidence that removing them harms: {figure(verdict.e_harm)}, allowed {VETO_AT:g}."
     filed = Filed(
         id=f"P-{name}-prune-{number}", agent=name, tick=bench.agent.tick, lever=LEVER, on=bench.agent.live,
         proposal=Proposal(improver=PRUNING, edits=edits, rationale=why), state="accepted", at=now,

@@ -20,11 +20,11 @@ from surefoot.core.exam.observed import Observed
 from surefoot.core.exam.run import EvalRun, Scope, Spent
 from surefoot.core.exam.suite import Suite, SuiteCase
 from surefoot.core.exam.verdict import results
-from surefoot.engine.claim import WAIT_S, Claims
+from surefoot.engine.claim import WAIT_S, Claims, attended, carried_now
 from surefoot.engine.grade import judge_of
 from surefoot.engine.ink import Ink
 from surefoot.engine.isolate import isolate
-from surefoot.engine.once import this_process, works
+from surefoot.engine.once import this_process
 from surefoot.engine.purse import Purse
 from surefoot.engine.tranche import Trial, Trials
 from surefoot.engine.trial import Desk
@@ -85,6 +85,13 @@ async def carry_out(
 
     `suite` spares reading it again; it is used only if it is the one the run was begun with.
     """
+    async with attended(ports, run_id):
+        return await _carried_out(ports, exams, subject, run_id, terms, suite)
+
+
+async def _carried_out(
+    ports: Ports, exams: Exams, subject: Subject, run_id: str, terms: Terms, suite: Suite | None
+) -> EvalRun:
     run = await ports.store.write(lambda tx: _taken_up(tx, ports, run_id, subject, exams))
     if suite is None or _digest(suite) != run.suite_digest:
         suite = await ports.store.read(lambda tx: tx.evals.suite(run.suite_digest))
@@ -220,11 +227,14 @@ def _ended(tx: Tx, ports: Ports, run: EvalRun, suite: Suite, why: str) -> EvalRu
     return after
 
 
-async def cancel(ports: Ports, run_id: str, *, by: str = "", reason: str = "") -> EvalRun:
+async def cancel(ports: Ports, run_id: str, *, by: str, reason: str) -> EvalRun:
     """Ask a run to stop; whoever carries it out notices, keeps what finished, and closes it.
 
-    Where nobody carries it out any more, it is closed here. Conflict for one that does not run.
+    Where nobody carries it out any more, it is closed here. Invalid without a name or a reason, which the record keeps;
+    Conflict for one that does not run.
     """
+    if not by.strip() or not reason.strip():
+        raise Invalid("a run is cancelled by a person, with a reason", hint="say who (--by NAME) and why (--why TEXT)")
     seen = await ports.store.read(lambda tx: tx.evals.run(run_id))
     left = await at_work(ports, seen) is False
 
@@ -235,7 +245,7 @@ async def cancel(ports: Ports, run_id: str, *, by: str = "", reason: str = "") -
             raise Conflict(f"eval run {run.id} is {run.state}", hint="only a running one can be cancelled")
         after = replace(run, state="cancelled" if alone else "cancelling", why="cancelled" if alone else run.why,
                         ended_at=now if alone else None)  # fmt: skip
-        tx.audit.append(at=now, actor=by or "somebody", action="eval-cancelled", subject=run.about or "evals",
+        tx.audit.append(at=now, actor=by, action="eval-cancelled", subject=run.about or "evals",
                         payload={"run": run.id, "reason": reason})  # fmt: skip
         return tx.evals.swap(after)
 
@@ -244,7 +254,4 @@ async def cancel(ports: Ports, run_id: str, *, by: str = "", reason: str = "") -
 
 async def at_work(ports: Ports, run: EvalRun) -> bool | None:
     """Whether a process still carries a run out; None where it did not say which one does."""
-    if run.worker and works(run.worker):
-        return True
-    held = await ports.store.read(lambda tx: tx.evals.held(run.id, now=ports.clock()))
-    return True if held else False if run.worker else None
+    return await ports.store.read(lambda tx: carried_now(tx, run, ports.clock()))

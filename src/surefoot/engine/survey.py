@@ -18,6 +18,7 @@ from surefoot.core.exam.pace import Pace, pace
 from surefoot.core.exam.run import EvalRun
 from surefoot.core.job import Job, standing
 from surefoot.core.proposal import Cost
+from surefoot.engine.claim import carried_now
 from surefoot.engine.once import works
 from surefoot.ports import Ports, Tx
 from surefoot.ports.trends import Executor, WorkKind, WorkSpot
@@ -94,8 +95,8 @@ def _run(tx: Tx, spot: WorkSpot, now: datetime) -> Undertaking:
     run = tx.evals.run(spot.id)
     spent = tx.evals.spent(run.id)
     state: WorkState = run.state
-    if run.state in ("running", "cancelling") and run.worker and not works(run.worker):
-        state = run.state if tx.evals.held(run.id, now=now) else "stale"
+    if run.state in ("running", "cancelling"):
+        state = "stale" if carried_now(tx, run, now) is False else run.state
     going = state == "running"
     speed = pace(done=spent.answers, planned=run.planned, had=run.had, since=run.taken_at if going else None, now=now)
     return Undertaking(

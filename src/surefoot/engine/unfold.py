@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from surefoot.core.backlog import Failure, Lever
 from surefoot.core.calls import Call, calls_of
 from surefoot.core.errors import NotFound
-from surefoot.core.mask import masked_outcome, masked_span, masked_trace
+from surefoot.core.mask import masked_call, masked_outcome, masked_span, masked_trace
 from surefoot.core.otel import first_number, first_text
 from surefoot.core.outline import Extent, Outline, extent, outline
 from surefoot.core.score import Outcome, settled
@@ -107,7 +107,7 @@ def masked(whole: Unfolded) -> Unfolded:
         outcomes=tuple(masked_outcome(one) for one in whole.outcomes),
         judgements=tuple(replace(one, label="", why="") for one in whole.judgements),
         parts=tuple(replace(one, span=masked_span(one.span)) for one in whole.parts),
-        calls=tuple(replace(one, arguments="", result="") for one in whole.calls),
+        calls=tuple(masked_call(one) for one in whole.calls),
     )  # fmt: skip
 
 

@@ -3,7 +3,8 @@
 A look takes what was walked before as its beginning: the entry there must still be what it was, and what came since
 is walked, up to `MOST` entries. Whoever minds the server goes on with the rest in the background, so that a look
 never takes long. A walk along all of it, which somebody asks for, believes nothing of that: it begins at the first
-entry and finds a changed old one. What it found stays to be seen until the next such walk.
+entry and finds a changed old one. What it found stays to be seen until the next such walk, where a person asked for
+it by name; who only wants to know may have it walked without a name, and then nothing is written.
 """
 
 from __future__ import annotations
@@ -74,33 +75,58 @@ async def go_on(ports: Ports) -> int:
 
 
 async def walk(ports: Ports, *, by: str, head: tuple[int, str] | None = None) -> Verification:
-    """Walk along all of the chain, in parts, and remember what was found; `head` noted earlier must be on it."""
-    found, after, seen = Verification(intact=True, entries=0, head=GENESIS), _BEFORE_ALL, head is None
+    """Walk along all of the chain, and remember what `by` found; `head` noted earlier must be on it."""
+    found = await _walked(ports)
+    await _noted(ports, found, by)
+    return found if head is None else await held_to(ports, found, head)
 
-    def part(tx: Tx) -> tuple[Verification, int | None, bool]:
-        rows = tx.audit.after(after, limit=BATCH)
-        met = any((one.seq, one.digest) == head for one in rows)
-        return verify(rows, since=(found.entries, found.head)), rows[-1].seq if rows else None, met
 
-    while found.intact:
-        found, last, met = await ports.store.read(part)
-        seen = seen or met
-        if last is None:
-            break
-        after = last
-    now = ports.clock()
-    await ports.store.write(lambda tx: remember(tx, after_walk(kept_in(tx), found, now, by=by)))
-    if seen or not found.intact:
+async def held_to(ports: Ports, found: Verification, head: tuple[int, str]) -> Verification:
+    """Give what a walk found if a head that was noted elsewhere is on the chain; else that it is not.
+
+    What was appended since that walk is walked too, since the head may be of that.
+    """
+    found = await _walked(ports, since=found)
+    if not found.intact or head[0] == 0:
+        return found
+    rows = await ports.store.read(lambda tx: tx.audit.after(head[0] - 1, limit=1))
+    if any((one.seq, one.digest) == head for one in rows):
         return found
     return verify((), since=(found.entries, found.head), head=head)  # whose head it is, the record cannot say
 
 
+async def _walked(ports: Ports, *, since: Verification | None = None) -> Verification:
+    """Walk along the chain in parts, from before its first entry or on from where a walk ended; writes nothing."""
+    found = since or Verification(intact=True, entries=0, head=GENESIS)
+    after = since.entries if since else _BEFORE_ALL
+
+    def part(tx: Tx) -> tuple[Verification, int | None]:
+        rows = tx.audit.after(after, limit=BATCH)
+        return verify(rows, since=(found.entries, found.head)), rows[-1].seq if rows else None
+
+    while found.intact:
+        found, last = await ports.store.read(part)
+        if last is None:
+            break
+        after = last
+    return found
+
+
+async def _noted(ports: Ports, found: Verification, by: str) -> None:
+    now = ports.clock()
+    await ports.store.write(lambda tx: remember(tx, after_walk(kept_in(tx), found, now, by=by)))
+
+
 class Walking:
-    """A walk along all of the chain in this process, one at a time, that goes on when nobody waits for it any more."""
+    """A walk along all of the chain in this process, one at a time, that goes on when nobody waits for it any more.
+
+    It is remembered under the first name that anybody gives who asks for it, and not at all where nobody gives one.
+    """
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
         self._going: asyncio.Task[Verification] | None = None
+        self._by = ""
 
     @property
     def going(self) -> bool:
@@ -109,11 +135,29 @@ class Walking:
 
     async def asked(self, *, by: str, wait_s: float) -> Verification | None:
         """Begin a walk, or join the one that goes on; gives what it found, or None where it takes longer."""
+        going = self._joined(by)
+        done, _ = await asyncio.wait({going}, timeout=wait_s)
+        return going.result() if done else None
+
+    async def awaited(self, *, by: str = "") -> Verification:
+        """Begin a walk, or join the one that goes on, and give what it found however long it takes."""
+        going = self._joined(by)
+        await asyncio.wait({going})
+        return going.result()
+
+    def _joined(self, by: str) -> asyncio.Task[Verification]:
         if self._going is None or self._going.done():
-            self._going = asyncio.get_running_loop().create_task(walk(self._ports, by=by))
+            self._by = ""
+            self._going = asyncio.get_running_loop().create_task(self._walk())
             self._going.add_done_callback(_heard)
-        done, _ = await asyncio.wait({self._going}, timeout=wait_s)
-        return self._going.result() if done else None
+        self._by = self._by or by
+        return self._going
+
+    async def _walk(self) -> Verification:
+        found = await _walked(self._ports)
+        if self._by:
+            await _noted(self._ports, found, self._by)
+        return found
 
 
 def _heard(ended: asyncio.Task[Verification]) -> None:

@@ -71,7 +71,7 @@ def must_be_able_to_wait(tx: Tx, one: Execution, awaited: str, sees: Callable[[s
         raise NotFound(f"there is no execution {awaited!r}", hint="the answer to execute carries its id")
     if found[0].over:
         raise Conflict(f"execution {awaited} is {found[0].state} already", hint="there is nothing to wait for: go on")
-    must_not_circle(one.id, chain_of(tx, found[0]), _ancestors(tx, one))
+    must_not_circle(one.id, chain_of(tx, found[0]), _ancestors(tx, one), sees=sees)
 
 
 async def wake(ports: Ports, found: Iterable[Execution]) -> int:

@@ -29,8 +29,8 @@ class Said:
 class Schemas(Protocol):
     """What builds say of what goes in and comes out, as JSON Schema."""
 
-    def check(self, name: str, schema: Mapping[str, object]) -> None:
-        """Raise Invalid for what is no schema, or one that leads out of itself; `name` is what it is called."""
+    async def check(self, schemas: Mapping[str, Mapping[str, object]]) -> None:
+        """Raise Invalid for what is no schema, leads out of itself or takes too long; the keys say what they are."""
         ...
 
     async def misfit(self, schema: Mapping[str, object], value: object) -> str:

@@ -49,8 +49,8 @@ class Spans(Protocol):
         """Delete the spans of these traces; gives how many there were."""
         ...
 
-    def untraced(self, trace_ids: Collection[str]) -> set[str]:
-        """Those of these ids under which no trace is kept."""
+    def traced(self, trace_ids: Collection[str]) -> Mapping[str, str]:
+        """Those of these ids under which a trace is kept, with the agent that it is of."""
         ...
 
     def agents_among(self, names: Collection[str]) -> set[str]:
@@ -76,7 +76,7 @@ class Parcel:
     """What a request held: the spans to keep, and the evaluations; and how many were refused, by why.
 
     `claims` are what those of the spans say that may speak for a request of an agent we know; `strangers` are the
-    agents that such spans name and we do not know.
+    agents that such spans name and we do not know. `sees` tells which agents whoever sent it may see.
     """
 
     groups: list[SpanGroup] = field(default_factory=list[SpanGroup])
@@ -84,6 +84,7 @@ class Parcel:
     evaluations: list[tuple[SpanGroup, Span]] = field(default_factory=list[tuple[SpanGroup, Span]])
     strangers: set[str] = field(default_factory=set[str])
     rejected: Counter[str] = field(default_factory=Counter[str])
+    sees: Callable[[str], bool]
 
 
 class Packer(Protocol):

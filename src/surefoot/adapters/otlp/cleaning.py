@@ -28,12 +28,13 @@ class Cleaning:
 
     def __init__(self, text: Redact, name: Redact, label: Redact) -> None:
         self.name = name
-        self._text = text
+        self.text = text
         self._label = label
 
     def resource(self, resource: Resource) -> None:
         """Clean what all spans of a resource share."""
         resource.DiscardUnknownFields()
+        resource.ClearField("entity_refs")  # which entity it is, told a second time
         self._pairs(resource.attributes)
 
     def scope(self, scope: InstrumentationScope) -> None:
@@ -45,27 +46,35 @@ class Cleaning:
     def span(self, span: Message) -> None:
         """Clean a span."""
         span.DiscardUnknownFields()
-        span.name, span.trace_state = self._label(span.name), self._text(span.trace_state)
+        span.name, span.trace_state = self._label(span.name), self.text(span.trace_state)
         if span.status.message:
-            span.status.message = self._text(span.status.message)
+            span.status.message = self.text(span.status.message)
         self._pairs(span.attributes)
         for event in span.events:
             event.name = self._label(event.name)
             self._pairs(event.attributes)
         for link in span.links:
-            link.trace_state = self._text(link.trace_state)
+            link.trace_state = self.text(link.trace_state)
             self._pairs(link.attributes)
 
     def _pairs(self, pairs: Iterable[KeyValue]) -> None:
         for pair in pairs:
             if pair.key not in KEPT or pair.value.WhichOneof("value") != "string_value":
                 self._value(pair.value)
+                self._secret(pair)
             pair.key = self._label(pair.key)
+
+    def _secret(self, pair: KeyValue) -> None:
+        """Take away a value that is told by its name alone, such as that of `password`."""
+        beginning = f"{pair.key}="
+        whole = beginning + pair.value.string_value
+        if (kept := self.text(whole)) != whole and kept.startswith(beginning):
+            pair.value.string_value = kept.removeprefix(beginning)
 
     def _value(self, value: AnyValue) -> None:
         kind = value.WhichOneof("value")
         if kind == "string_value":
-            value.string_value = self._text(value.string_value)
+            value.string_value = self.text(value.string_value)
         elif kind == "array_value":
             for one in value.array_value.values:
                 self._value(one)
@@ -75,5 +84,5 @@ class Cleaning:
                 self._value(pair.value)
         elif kind == "bytes_value":
             said = value.bytes_value.decode("utf-8", "replace")
-            if (kept := self._text(said)) != said:
+            if (kept := self.text(said)) != said:
                 value.string_value = kept

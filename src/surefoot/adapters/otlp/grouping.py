@@ -14,6 +14,7 @@ from surefoot.adapters.otlp import body
 from surefoot.adapters.otlp.layout import Place
 from surefoot.core.span import SpanGroup
 
+_FEW = 16  # however many persons a trace names, each span costs the same
 Part = Place | bytes
 """A span as a field of its scope: where it lies in the request, or itself where it was cleaned."""
 
@@ -73,15 +74,20 @@ class Sheaves:
         self._content = content
         self._now = now
         self._open: dict[tuple[bytes, str], list[Sheaf]] = {}
+        self._exact: dict[tuple[bytes, str, int, str, str], Sheaf] = {}
 
     def of(self, trace_id: bytes, agent: str, version: int, session: str, actor: str) -> Sheaf:
-        """Give the group that a span belongs to."""
+        """Give the group that a span belongs to; one that names less than others looks among the first few alone."""
+        exact = trace_id, agent, version, session, actor
+        if (known := self._exact.get(exact)) is not None:
+            return known
         here = self._open.setdefault((trace_id, agent), [])
-        for sheaf in here:
-            if sheaf.takes(version, session, actor):
-                return sheaf
-        here.append(Sheaf(trace_id.hex(), agent, version, session, actor))
-        return here[-1]
+        found = next((sheaf for sheaf in here[:_FEW] if sheaf.takes(version, session, actor)), None)
+        if found is None:
+            found = Sheaf(trace_id.hex(), agent, version, session, actor)
+            here.append(found)
+        self._exact[exact] = found
+        return found
 
     def bytes_of(self, part: Part) -> bytes:
         """Give a part as it is kept."""

@@ -20,6 +20,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationSc
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from surefoot.adapters.otlp.layout import must_be_few
 from surefoot.core.errors import Invalid
 
 T = TypeVar("T")
@@ -35,7 +36,7 @@ class Wrong(Exception):
 def traces(content: bytes, rejected: Counter[str]) -> Traces:
     """Read a request for traces; Invalid when it is none at all."""
     request = Traces()
-    for group in _objects(_document(content), "resourceSpans"):
+    for group in _groups(_document(content), "resourceSpans", "scopeSpans"):
         into = request.resource_spans.add(schema_url=_lenient(group, "schemaUrl"))
         into.resource.attributes.extend(_attributes_in(group, "resource"))
         for scoped in _objects(group, "scopeSpans"):
@@ -47,7 +48,7 @@ def traces(content: bytes, rejected: Counter[str]) -> Traces:
 def logs(content: bytes, rejected: Counter[str]) -> Logs:
     """Read a request for logs; Invalid when it is none at all."""
     request = Logs()
-    for group in _objects(_document(content), "resourceLogs"):
+    for group in _groups(_document(content), "resourceLogs", "scopeLogs"):
         into = request.resource_logs.add(schema_url=_lenient(group, "schemaUrl"))
         into.resource.attributes.extend(_attributes_in(group, "resource"))
         for scoped in _objects(group, "scopeLogs"):
@@ -64,6 +65,14 @@ def _document(content: bytes) -> Document:
     if not isinstance(document, dict):
         raise Invalid("the body is no JSON object", hint="send an export request of OTLP")
     return cast("Document", document)
+
+
+def _groups(document: Document, groups: str, scopes: str) -> list[Document]:
+    """The resources of a request; Invalid where there are more parts than anybody sends."""
+    found = _objects(document, groups)
+    must_be_few(len(found))
+    must_be_few(len(found) + sum(len(_objects(one, scopes)) for one in found))
+    return found
 
 
 def _objects(document: Document, name: str) -> list[Document]:

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest as Traces
 
+from surefoot.core.errors import Invalid
+
 Place = tuple[int, int]
 """Where a field begins, with its tag and length, and where it ends; of a field that is not there both are 0."""
 NOWHERE: Place = (0, 0)
@@ -31,29 +33,62 @@ class Laid(NamedTuple):
     resources: list[tuple[Place, list[Spread]]]
 
 
+MOST_PARTS, MOST_SPANS, MOST_ODD_BYTES = 10_000, 100_000, 1_048_576
+
+
 class _Odd(Exception):
     """It is laid out otherwise."""
 
 
+def must_be_few(parts: int, spans: int = 0) -> None:
+    """Raise Invalid for more resources and scopes, or spans, than anybody sends: each costs, however short."""
+    if parts > MOST_PARTS or spans > MOST_SPANS:
+        raise Invalid(
+            f"the request has more than {MOST_PARTS} resources and scopes, or {MOST_SPANS} spans or records",
+            hint="send smaller batches",
+        )
+
+
 def laid_out(content: bytes) -> Laid:
-    """Give the layout of a request; DecodeError for what is none."""
+    """Give the layout of a request; DecodeError for what is none, Invalid for too many parts."""
     try:
         return Laid(content, _resources(content))
     except (_Odd, IndexError):
+        _must_be_short(content)
         request = Traces.FromString(content)
         request.DiscardUnknownFields()
         anew = request.SerializeToString()
         return Laid(anew, _resources(anew))
 
 
+def must_have_few_parts(content: bytes) -> None:
+    """Raise Invalid for a request for logs with too many parts; they lie as those of traces do."""
+    try:
+        _resources(content)
+    except (_Odd, IndexError):
+        _must_be_short(content)
+
+
+def _must_be_short(content: bytes) -> None:
+    if len(content) > MOST_ODD_BYTES:
+        raise Invalid(
+            "the request is laid out as no exporter does it, and long",
+            hint="send the fields of messages in their order",
+        )
+
+
 def _resources(content: bytes) -> list[tuple[Place, list[Spread]]]:
-    found, at = list[tuple[Place, list[Spread]]](), 0
+    found, at, parts, spans = list[tuple[Place, list[Spread]]](), 0, 0, 0
     while at < len(content):
         if content[at] != _HEAD:
             raise _Odd
         inner, stop = _extent(content, at, len(content))
         head, scopes = _parts(content, inner, stop)
+        parts += 1 + len(scopes)
+        must_be_few(parts)
         found.append((head, [Spread(*_parts(content, *_extent(content, *place))) for place in scopes]))
+        spans += sum(len(one.spans) for one in found[-1][1])
+        must_be_few(parts, spans)
         at = stop
     return found
 

@@ -25,7 +25,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as Message
 from surefoot.adapters.otlp import answers, body, jsonform
 from surefoot.adapters.otlp.cleaning import Cleaning
 from surefoot.adapters.otlp.grouping import Sheaves
-from surefoot.adapters.otlp.layout import Place, laid_out
+from surefoot.adapters.otlp.layout import Place, laid_out, must_have_few_parts
 from surefoot.adapters.otlp.reading import Doubts, Reading, Suspect
 from surefoot.adapters.otlp.sketch import sketched
 from surefoot.core import otel
@@ -60,7 +60,7 @@ class Packing:
 
     def traces(self, content: bytes, terms: Terms, *, as_json: bool) -> Parcel:
         """Read spans."""
-        parcel = Parcel()
+        parcel = Parcel(sees=terms.sees)
         if as_json:
             content = jsonform.traces(content, parcel.rejected).SerializeToString()
         self._pack(content, terms, parcel)
@@ -68,7 +68,7 @@ class Packing:
 
     def logs(self, content: bytes, terms: Terms, *, as_json: bool) -> Parcel:
         """Read the evaluations among log records; each becomes a span of its own below the one that it judges."""
-        parcel = Parcel()
+        parcel = Parcel(sees=terms.sees)
         request = jsonform.logs(content, parcel.rejected) if as_json else _logs(content)
         spans = Traces(resource_spans=[_judged(group, parcel) for group in request.resource_logs])
         self._pack(spans.SerializeToString(), terms, parcel)
@@ -84,7 +84,8 @@ class Packing:
 
     def _pack(self, content: bytes, terms: Terms, parcel: Parcel) -> None:
         with _reading(Traces):
-            request, (content, resources) = sketched(content), laid_out(content)
+            content, resources = laid_out(content)
+            request = sketched(content)
         doubts, now = Doubts(content, self._suspect), (terms.now - _EPOCH) // timedelta(microseconds=1)
         for group, (place, scopes) in zip(request.resource_spans, resources, strict=True):
             told = body.attributes_of(group.resource.attributes)
@@ -113,6 +114,7 @@ def _reading(kind: type[AnyMessage]) -> Generator[None]:
 
 
 def _logs(content: bytes) -> Logs:
+    must_have_few_parts(content)
     with _reading(Logs):
         return Logs.FromString(content)
 

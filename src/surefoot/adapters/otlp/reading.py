@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from surefoot.adapters.otlp.sketch import SketchedSpan
 
 Suspect = Callable[[bytes, int], tuple[int, int] | None]
+_MOST_LOOKED_AT = 8 * MOST_NAME_CHARS  # cut only after it was looked at: half an address is none
 _NO_TRACE_ID, _ERROR, _LATEST = bytes(16), 2, 2**64
 BAD_TRACE_ID = "a trace_id is not 16 bytes, or all zero"
 BAD_SPAN_ID = "a span_id is not 8 bytes, or all zero"
@@ -104,7 +105,7 @@ class Reading:
     def end(self) -> None:
         """Hand over what was read."""
         self._parcel.groups.extend(self._sheaves.groups())
-        self._parcel.claims.extend(claim_of(sheaf, message) for sheaf, message in self._tops)
+        self._parcel.claims.extend(claim_of(sheaf, message, self._clean.text) for sheaf, message in self._tops)
 
     def _kin_of(self, trace_id: bytes, said: dict[str, Any], *, doubtful: bool) -> _Kin:
         told = otel.told(said)
@@ -143,4 +144,4 @@ class Reading:
         return body.field(body.SPANS, message.SerializeToString())
 
     def _named(self, name: str) -> str:
-        return name and self._clean.name(name[:MOST_NAME_CHARS])
+        return name and self._clean.name(name[:_MOST_LOOKED_AT])

@@ -85,13 +85,6 @@ class SqlEvals:
                      newest=True, after=table.id == after if after else None)  # fmt: skip
         return [load(EvalRun, row) for row in found]
 
-    def unfinished(self) -> list[tuple[EvalRun, int]]:
-        """Give the runs that are carried out or being cancelled, each with how many answers it has."""
-        runs, answers = tables.eval_runs.c, tables.eval_answers.c
-        count = sa.select(sa.func.count()).where(answers.run == runs.id).scalar_subquery()
-        query = sa.select(runs.document, count).where(runs.state.in_(("running", "cancelling")))
-        return [(load(EvalRun, document), n) for document, n in self._connection.execute(query)]
-
     def swap(self, run: EvalRun) -> EvalRun:
         """Write a run whose revision is the stored one; Conflict otherwise."""
         after = load(EvalRun, dump(run) | {"revision": run.revision + 1})
@@ -226,10 +219,12 @@ class SqlEvals:
         table = tables.eval_claims
         self._connection.execute(sa.update(table).where(table.c.run == run_id, table.c.by == by).values(until=until))
 
-    def held(self, run_id: str, *, now: datetime) -> int:
-        """Count the trials of a run that a worker holds now."""
+    def held(self, run_id: str, *, now: datetime, besides: str = "") -> int:
+        """Count what workers hold of a run now: trials, and being there; but for a process being there (`besides`)."""
         table = tables.eval_claims.c
         query = sa.select(sa.func.count()).where(table.run == run_id, table.until > now)
+        if besides:
+            query = query.where(~table.by.startswith(f"{besides} ", autoescape=True))
         return self._connection.execute(query).scalar_one()
 
     def unclaim(self, run_id: str, *, by: str) -> None:

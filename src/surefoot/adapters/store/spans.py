@@ -30,7 +30,7 @@ class SqlSpans:
         raw: Any = self._connection.connection.driver_connection
         known, fresh = self._known({one.trace_id for one in groups}), list[SpanGroup]()
         for group in groups:
-            there, ids = known[group.trace_id], group.ids
+            there, ids = known[group.trace_id, group.agent], group.ids
             left = group if there.isdisjoint(ids) else _without(group, there)
             if left is not None:
                 fresh.append(left)
@@ -38,11 +38,12 @@ class SqlSpans:
         bulk.put(raw, _INSERT, fresh)
         return sum(one.size for one in fresh)
 
-    def _known(self, trace_ids: Collection[str]) -> Mapping[str, set[str]]:
-        """The ids of the spans that these traces have already; few have any."""
-        found = defaultdict[str, set[str]](set)
-        for trace_id, span_ids in self._listed("SELECT trace_id, span_ids FROM spans WHERE trace_id IN", trace_ids):
-            found[trace_id].update(ids_in(span_ids))
+    def _known(self, trace_ids: Collection[str]) -> Mapping[tuple[str, str], set[str]]:
+        """The ids of the spans that these traces have already, by trace and agent: none displaces another's."""
+        found = defaultdict[tuple[str, str], set[str]](set)
+        query = "SELECT trace_id, agent, span_ids FROM spans WHERE trace_id IN"
+        for trace_id, agent, span_ids in self._listed(query, trace_ids):
+            found[trace_id, agent].update(ids_in(span_ids))
         return found
 
     def keep(self, spans: Sequence[Span]) -> int:
@@ -99,9 +100,9 @@ class SqlSpans:
         query = sa.select(table.c.version, sa.func.sum(table.c.failed)).where(table.c.agent == agent, _FAILED)
         return {row[0]: row[1] for row in self._connection.execute(query.group_by(table.c.version))}
 
-    def untraced(self, trace_ids: Collection[str]) -> set[str]:
-        """Give those of these ids under which no trace is kept."""
-        return set(trace_ids) - self._among("SELECT id FROM traces WHERE id IN", trace_ids)
+    def traced(self, trace_ids: Collection[str]) -> dict[str, str]:
+        """Give those of these ids under which a trace is kept, with the agent that it is of."""
+        return dict(self._listed("SELECT id, agent FROM traces WHERE id IN", trace_ids))
 
     def agents_among(self, names: Collection[str]) -> set[str]:
         """Give those of these names that are agents."""

@@ -20,6 +20,7 @@ from surefoot.core.evidence.slices import SliceFinding, slice_findings
 from surefoot.core.exam.run import EvalRun
 from surefoot.core.exam.suite import SuiteCase
 from surefoot.core.exam.verdict import CaseResult
+from surefoot.core.figure import figure
 
 Change = Literal["regressed", "fixed", "flaky", "same", "unknown"]
 ALPHA = 0.025
@@ -99,7 +100,7 @@ def _judged(
         word, sentence = "worse", f"worse by {delta:+.1%} on {seen.n} cases"
     else:
         needs = _needed(differences)
-        more = f"about {needs} more cases would tell" if needs else "no number of cases would soon tell"
+        more = f"about {figure(needs)} more cases would tell" if needs else "no number of cases would soon tell"
         sentence = f"{delta:+.1%} on {seen.n} cases is no evidence; {more}"
     shuffles = 999 if len(pairs) <= 2000 else 199
     slices = slice_findings(differences, [case.slice for case, _ in pairs], seed=seed, shuffles=shuffles)

@@ -1,4 +1,4 @@
-"""Held out: who may read what a case says.
+"""Held out: who sees a run, and who may read what a case says.
 
 A case of a split other than `shown` is there to test what its writer never saw. Its numbers are for everybody, its
 words (question, expectation, answers, and what scorers said of them) are not: whoever may propose a version must not
@@ -7,6 +7,7 @@ read them. Reading is for those who judge, that is decide, and for nobody else.
 
 from __future__ import annotations
 
+from surefoot.core.exam.run import EvalRun
 from surefoot.core.token import Token, may
 
 OPEN_SPLITS = frozenset({"", "shown"})
@@ -15,6 +16,14 @@ OPEN_SPLITS = frozenset({"", "shown"})
 def held_out(split: str) -> bool:
     """Whether a case of this split tests what its writer never saw."""
     return split not in OPEN_SPLITS
+
+
+def sees_run(reader: Token, run: EvalRun) -> bool:
+    """Whether this reader sees a run: those of programs and recordings are about no agent, so only who is held to none.
+
+    Its numbers, that is; what its cases say is for `may_read`.
+    """
+    return reader.sees(run.about)
 
 
 def may_read(reader: Token, split: str, *, agent: str) -> bool:

@@ -9,12 +9,13 @@ note is that answer).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from surefoot.core.digest import unit_interval
+from surefoot.core.exam.suite import Message
 from surefoot.core.exam.verdict import Verdict
 
 Drawn = Literal["sample", "queue", "open"]
@@ -22,6 +23,7 @@ PERSON = "person"
 EXPECTED = "expected"
 MOST_CHARS = 20_000
 Key = tuple[str, int, str]
+Questions = Mapping[str, tuple[Message, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,3 +71,20 @@ def agreement(verdicts: Iterable[Verdict], labels: Iterable[Label]) -> list[tupl
         (None if v.state == "abstained" else v.state == "passed", next(iter(said[key_of(v)])))
         for v in judged(verdicts) if len(said.get(key_of(v), ())) == 1
     ]  # fmt: skip
+
+
+def said_right(
+    labels: Iterable[Label], asked: Mapping[str, Questions], now: Questions
+) -> tuple[dict[str, str], list[str]]:
+    """Give the right answers that people agree on, by case, and the cases on which they differ.
+
+    `asked` are the questions of each run that counts, `now` those that are asked today. What was said of a case whose
+    question was another one says nothing of it. The last word of each person counts: `labels` come oldest first.
+    """
+    said: dict[str, dict[str, str]] = {}
+    for one in labels:
+        question = asked.get(one.run, {}).get(one.case)
+        if one.scorer == EXPECTED and question is not None and question == now.get(one.case):
+            said.setdefault(one.case, {})[one.by] = one.note
+    agreed = {case: next(iter(words.values())) for case, words in said.items() if len(set(words.values())) == 1}
+    return agreed, sorted(set(said) - set(agreed))

@@ -97,6 +97,17 @@ class RunVerdict:
         return EXIT[self.word]
 
 
+def carried(run: EvalRun, *, alive_here: bool | None, held: int) -> bool | None:
+    """Whether a process carries a run out; None where it did not say which one does.
+
+    `alive_here` says whether its worker lives on this host; None for one of another host, whose processes nobody can
+    see from here: there only a lease counts, of which `held` are good now.
+    """
+    if alive_here or held:
+        return True
+    return False if run.worker else None
+
+
 def run_verdict(
     run: EvalRun, cases: Sequence[SuiteCase], found: Mapping[str, CaseResult], *, min_pass: float, max_errored: float,
     quarantine: Collection[str] = (),

@@ -70,7 +70,8 @@ def _processes(counted: Counted, now: datetime) -> Sign:
     silent = sorted(one.label("worker") or "1" for one in heard if now.timestamp() - one.value > SILENT_S)
     if not silent:
         return Sign(group="Taking in", name="Server processes", tone="good", figure=count(len(heard)),
-                    since=counted.began, sentence="All that serve were heard of within ten seconds.")  # fmt: skip
+                    sentence=f"All that serve were heard of within {SILENT_S:.0f} seconds.",
+                    since=counted.began)  # fmt: skip
     return Sign(
         group="Taking in", name="Server processes", tone="bad", figure=f"{len(heard) - len(silent)} of {len(heard)}",
         sentence=f"Process {', '.join(silent)} has said nothing for {SILENT_S:.0f} seconds.", since=counted.began,
@@ -151,8 +152,8 @@ def _strangers(counted: Counted) -> Sign:
     return Sign(
         group="Taking in", name="Turned away", tone="watch", figure=count(unknown + many), since=counted.began,
         sentence=f"{things(unknown, 'request')} came with no good token, {count(many)} came too often.",
-        todo="See whether an app uses a token that expired." if unknown else "",
-        command="surefoot token list" if unknown else "",
+        todo="See whether an app uses a token that expired." if unknown else "See whose limit is too low.",
+        command="surefoot token list",
     )  # fmt: skip
 
 

@@ -6,11 +6,13 @@ whoever sees all of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from surefoot.core.audit import Checked, Verification
 from surefoot.core.health.sign import Sign, Tone, by_share, count, size, things, usd
+from surefoot.core.notice import TRIES
 
 WORKER_LEASE = timedelta(seconds=60)
 BUDGET_WATCH, BUDGET_BAD = 0.8, 1.0
@@ -178,7 +180,7 @@ def _letters(name: str, one: Letters, now: datetime) -> Sign:
     if one.dead:
         return Sign(
             group="Outside", name=name, tone="bad", figure=f"{count(one.dead)} dead", since=one.oldest_dead,
-            sentence="They were tried five times and did not arrive; nothing tries them again by itself.",
+            sentence=f"They were tried {TRIES} times and did not arrive; nothing tries them again by itself.",
             todo="Mend the address, then send each again.", command="surefoot notices --redrive ID --by NAME",
         )  # fmt: skip
     if one.oldest_due is not None and now - one.oldest_due > OVERDUE:
@@ -192,6 +194,11 @@ def _letters(name: str, one: Letters, now: datetime) -> Sign:
 
 
 # Money
+
+_TODO: Mapping[Tone, str] = {
+    "bad": "Ticks wait for tomorrow, or raise the bound.",
+    "watch": "Raise the bound, or ticks soon wait for tomorrow.",
+}
 
 
 def money(mine: Mine, *, all_of_them: bool) -> list[Sign]:
@@ -211,25 +218,35 @@ def money(mine: Mine, *, all_of_them: bool) -> list[Sign]:
         tone=tone if bounded else "idle", figure=f"{usd(used)} of {usd(bound)}" if bounded else f"{usd(used)} spent",
         sentence=f"{left}{f'; {usd(held)} set aside' if held else ''}.",
     )  # fmt: skip
+    if total.tone in ("watch", "bad"):
+        most = max(mine.spending, key=lambda one: one.spent + one.reserved)
+        total = replace(total, todo=f"Most of it is of {most.agent}: raise its bound, or let it wait for tomorrow.",
+                        command=_raised(most.agent, most.limit or 0.0))  # fmt: skip
     return [total, *lines[:MOST]]
 
 
 def _budget(one: Spending) -> Sign:
     who = f"set by {one.set_by}" if one.set_by else "as it is by default"
     name, held = f"Today, {one.agent}", f", {usd(one.reserved)} set aside" if one.reserved else ""
-    setting = f"surefoot settings {one.agent} --set day_budget.usd="
     if one.limit is None:
         return Sign(group="Money", name=name, tone="watch", figure=f"{usd(one.spent)} spent", since=one.set_at,
                     sentence=f"Nothing bounds a day{held}; {who}.", todo="Give a day a bound.",
-                    command=f"{setting}10 --by NAME")  # fmt: skip
+                    command=_bounded(one.agent, 10.0))  # fmt: skip
     used = one.spent + one.reserved
     tone = by_share(used / one.limit if one.limit else 1.0, watch=BUDGET_WATCH, bad=BUDGET_BAD)
     return Sign(
         group="Money", name=name, tone=tone, figure=f"{usd(one.spent)} of {usd(one.limit)}", since=one.set_at,
         sentence=f"{usd(max(0.0, one.limit - used))} left today (UTC){held}; {who}.",
-        todo="Ticks wait for tomorrow, or raise the bound." if tone == "bad" else "",
-        command=f"{setting}{max(1.0, 2 * one.limit):g} --by NAME" if tone == "bad" else "",
+        todo=_TODO.get(tone, ""), command=_raised(one.agent, one.limit) if tone in _TODO else "",
     )  # fmt: skip
+
+
+def _raised(agent: str, limit: float) -> str:
+    return _bounded(agent, max(1.0, 2 * limit))
+
+
+def _bounded(agent: str, limit: float) -> str:
+    return f"surefoot settings {agent} --set day_budget.usd={limit:g} --by NAME"
 
 
 # Store

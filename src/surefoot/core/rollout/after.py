@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from surefoot.core.figure import figure
 from surefoot.core.rollout.facts import Holdback, Step, StepReason
 from surefoot.core.rollout.stops import finished, roll_back_requested, zero_tolerance
 from surefoot.core.rollout.view import View, first
@@ -37,7 +38,7 @@ def _worse(view: View, held: Holdback) -> Step | None:
     if held.alarm and "holdback_alarm" not in alarmed:
         return _alarmed(view, held, "holdback_alarm", f"It fails more often than the version before ({_rates(held)})")
     if view.evidence.e_guard >= settings.hard_guard and "hard_guard" not in alarmed:
-        seen = f"Late labels say that it fails more often (evidence {view.evidence.e_guard:.3g})"
+        seen = f"Late labels say that it fails more often (evidence {figure(view.evidence.e_guard)})"
         return _alarmed(view, held, "hard_guard", seen)
     return None
 
@@ -81,4 +82,4 @@ def _rates(held: Holdback) -> str:
         f"{failures / labels:.1%} of {labels}" if labels else "no label yet"
         for failures, labels in ((held.new_failures, held.new_labels), (held.old_failures, held.old_labels))
     )
-    return f"failing now {new}, before {old}, evidence {held.evidence:.3g}"
+    return f"failing now {new}, before {old}, evidence {figure(held.evidence)}"

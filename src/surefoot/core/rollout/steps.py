@@ -15,6 +15,7 @@ from typing import assert_never
 
 from surefoot.core.errors import Invalid
 from surefoot.core.evidence.mixture import LARGEST
+from surefoot.core.figure import figure
 from surefoot.core.rollout.after import promoted
 from surefoot.core.rollout.evidence import step_evidence
 from surefoot.core.rollout.facts import RolloutFacts, Step, StepEvidence, StepReason
@@ -97,9 +98,9 @@ def _shadow(view: View) -> Step:
     settings, paired = view.facts.settings, view.facts.paired
     if paired is None or not paired.cases:
         return view.say("hold", "shadow_collecting", "No request has been answered by both versions yet.")
-    shown = f"{paired.cases} shared requests, evidence {paired.e_win:.3g} of {settings.paired_win_at:g}"
+    shown = f"{paired.cases} shared requests, evidence {figure(paired.e_win)} of {settings.paired_win_at:g}"
     if paired.e_harm >= settings.paired_harm:
-        sentence = f"The challenger is worse on shared requests (evidence {paired.e_harm:.3g}); no user saw it."
+        sentence = f"The challenger is worse on shared requests (evidence {figure(paired.e_harm)}); no user saw it."
         return view.say("roll_back", "shadow_harm", sentence, state="rolled_back", weight=0)
     if paired.e_win >= settings.paired_win_at:
         return _open_canary(view, "shadow_won", f"The challenger is better on {shown}; it gets its first share")
@@ -120,7 +121,9 @@ def _win(view: View) -> Step | None:
     if evidence.e_win < settings.win_at or evidence.relative_risk is None:
         return None  # labels of one version alone prove only that labels depend on the version
     claim = "is not worse by more than the declared margin" if settings.noninferior else "fails less often"
-    sentence = f"The challenger {claim} (evidence {evidence.e_win:.3g}, needed {settings.win_at:g}); a person decides."
+    sentence = (
+        f"The challenger {claim} (evidence {figure(evidence.e_win)}, needed {settings.win_at:g}); a person decides."
+    )
     return view.say("await_approval", "win", sentence, state="awaiting_approval")
 
 
@@ -163,7 +166,9 @@ def _approved(view: View) -> Step:
         sentence = "The approval was given for another version or other evidence, so it does not count; ask again."
         return view.say("hold", "approval_stale", sentence)
     if evidence.e_guard >= settings.soft_guard:
-        sentence = f"Approved, but failures rose since (evidence {evidence.e_guard:.3g}); promoted when they calm down."
+        sentence = (
+            f"Approved, but failures rose since (evidence {figure(evidence.e_guard)}); promoted when they calm down."
+        )
         return view.say("hold", "soft_guard", sentence)
     return view.promoted("approved", "A person approved; the challenger serves everything.")
 
@@ -172,7 +177,7 @@ def _soft_guard(view: View) -> Step | None:
     facts, evidence, floor = view.facts, view.evidence, view.facts.settings.floor_percent
     if evidence.e_guard < facts.settings.soft_guard or facts.weight_percent <= floor:
         return None
-    sentence = f"The challenger may be failing more often (evidence {evidence.e_guard:.3g}); back to {floor:g} %."
+    sentence = f"The challenger may be failing more often (evidence {figure(evidence.e_guard)}); back to {floor:g} %."
     return view.say("to_floor", "soft_guard", sentence, weight=floor)
 
 
@@ -192,7 +197,7 @@ def _obstacle(view: View) -> tuple[StepReason, str] | None:
     if not evidence.labels:
         return "no_labels", "No labelled outcome yet: no data is no failure rate."
     if evidence.e_guard >= settings.soft_guard:
-        return "soft_guard", f"The challenger may be failing more often (evidence {evidence.e_guard:.3g})."
+        return "soft_guard", f"The challenger may be failing more often (evidence {figure(evidence.e_guard)})."
     if evidence.fresh_labels < settings.min_fresh_labels:
         return "fresh_labels", f"{evidence.fresh_labels} of {settings.min_fresh_labels} fresh labels at this share."
     if not _risk_allows(facts, evidence):

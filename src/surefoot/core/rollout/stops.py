@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from surefoot.core.figure import figure
 from surefoot.core.rollout.facts import Action, Step
 from surefoot.core.rollout.view import Question, View
 
@@ -53,7 +54,7 @@ def _sample_ratio(view: View) -> Step | None:
     evidence = view.evidence.e_sample_ratio
     if evidence < view.facts.settings.sample_ratio_at:
         return None
-    sentence = f"Traffic was not split as declared (evidence {evidence:.3g}), so no number here can be trusted."
+    sentence = f"Traffic was not split as declared (evidence {figure(evidence)}), so no number here can be trusted."
     return view.say("freeze", "sample_ratio", sentence, state="frozen", weight=0, page=True)
 
 
@@ -61,7 +62,7 @@ def _hard_guard(view: View) -> Step | None:
     evidence, limit = view.evidence.e_guard, view.facts.settings.hard_guard
     if evidence < limit:
         return None
-    sentence = f"The challenger fails more often (evidence {evidence:.3g}, limit {limit:g}); it is rolled back."
+    sentence = f"The challenger fails more often (evidence {figure(evidence)}, limit {limit:g}); it is rolled back."
     return view.say("roll_back", "hard_guard", sentence, state="rolled_back", weight=0)
 
 
@@ -92,7 +93,9 @@ def _watched_guards(view: View) -> Step | None:
         return over  # nobody decided in time
     names = tuple(name for _, name in reversed(fired))
     floor = min(facts.weight_percent, facts.settings.floor_percent)
-    sentence = f"{', '.join(names)} looks worse (evidence {fired[-1][0]:.3g}, limit {limit:g}); a person must decide."
+    sentence = (
+        f"{', '.join(names)} looks worse (evidence {figure(fired[-1][0])}, limit {limit:g}); a person must decide."
+    )
     action: Action = "to_floor" if floor < facts.weight_percent else "hold"
     return view.say(action, "watched_guard", sentence, weight=floor, names=names, page=True)
 
