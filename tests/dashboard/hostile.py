@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
+from html.parser import HTMLParser
 from pathlib import Path
 
 from surefoot.core.backlog import Lever
@@ -123,3 +125,31 @@ def poison(tx: object, agent: str, texts: tuple[str, ...]) -> None:
         tx.incidents.swap(replace(one, sentence=clean(" ".join(texts))))
     rollout = tx.rollouts.all(agent)[-1]
     tx.rollouts.swap(replace(rollout, forced_by=clean(texts[1]), reason=clean(texts[0])))
+
+
+class Strict(HTMLParser):
+    """Notes everything on a page that could run, load, or lead elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        if tag in ("img", "iframe", "template", "object", "embed", "base", "style", "marquee") or MARK.lower() in tag:
+            self.found.append(f"<{tag}>")
+        if tag == "script" and not given.get("src", "").startswith("/static/"):
+            self.found.append("a script of its own")
+        for name, value in given.items():
+            own = name == "hx-morph-skip"
+            if not own and name.startswith(("on", "hx-", "style", "srcdoc", "formaction", "xlink")):
+                self.found.append(f"{tag} {name}")
+            if name in ("href", "src", "action") and not re.match(r"/(?!/)|[?#]", value):
+                self.found.append(f"{tag} {name}={value[:60]}")
+
+
+def inert(page: str) -> list[str]:
+    """What on a page is not just words and places of ours."""
+    strict = Strict()
+    strict.feed(page)
+    return strict.found

@@ -7,12 +7,11 @@ import re
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from dashboard_house import Place, serving
-from hostile import MARK, PAYLOADS, poison, probes
+from hostile import PAYLOADS, inert, poison, probes
 
 from surefoot.app import build
 from surefoot.config import Settings
@@ -175,34 +174,6 @@ def test_nothing_left_to_do_says_so(hamlet: Place) -> None:
 
 
 # Inert ----------------------------------------------------------------------------------------------------------------
-
-
-class Strict(HTMLParser):
-    """Notes everything on a page that could run, load, or lead elsewhere."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
-        if tag in ("img", "iframe", "template", "object", "embed", "base", "style", "marquee") or MARK.lower() in tag:
-            self.found.append(f"<{tag}>")
-        if tag == "script" and not given.get("src", "").startswith("/static/"):
-            self.found.append("a script of its own")
-        for name, value in given.items():
-            own = name == "hx-morph-skip"
-            if not own and name.startswith(("on", "hx-", "style", "srcdoc", "formaction", "xlink")):
-                self.found.append(f"{tag} {name}")
-            if name in ("href", "src", "action") and not re.match(r"/(?!/)|[?#]", value):
-                self.found.append(f"{tag} {name}={value[:60]}")
-
-
-def inert(page: str) -> list[str]:
-    """What on a page is not just words and places of ours."""
-    strict = Strict()
-    strict.feed(page)
-    return strict.found
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,8 @@ from urllib.parse import quote
 
 import pytest
 from dashboard_house import Place, Reader, serving
-from hostile import PAYLOADS, clean, probes
+from hostile import PAYLOADS, clean, inert, probes
 from street import AGENT, GAVE, furnish, many, request, together, told, trace_id
-from test_pages import inert
 
 from surefoot.config import TokenSettings
 from surefoot.core.score import Outcome
