@@ -67,6 +67,7 @@ def tried(there: Furnished, examples: int) -> Tally:
     tally = Tally()
     for operation in sorted((made.ok() for made in schema.get_all_operations()), key=turn):
         name = f"{operation.method.upper()} {operation.path}"
+        there.beat()
         seen, chance = tally.statuses.setdefault(name, set()), random.Random(name)
         for number, case in enumerate(made_up(operation, examples)):
             asked = seeded(there, case, chance, real=0.7 if number % 2 else 1.0)
