@@ -23,6 +23,7 @@ from surefoot.core.agent import Habits
 from surefoot.core.edit import Edit, apply_edits
 from surefoot.core.rollout import RolloutSettings
 from surefoot.core.starter import starting_genome
+from surefoot.core.token import any_agent
 from surefoot.engine.observe import observe
 from surefoot.engine.operate import reconcile, start_rollout
 from surefoot.engine.register import create_agent, offer_version
@@ -84,7 +85,7 @@ async def measured(app: App, requests: int, stored: int) -> dict[str, float]:
         started = time.perf_counter()
         served = await serve(app.ports, "bench", f"alpha {number}", unit=f"u{number}")
         between = time.perf_counter()
-        await observe(app.ports, served.trace_id, verdict="success" if number % 3 else "failure")
+        await observe(app.ports, served.trace_id, verdict="success" if number % 3 else "failure", sees=any_agent)
         serving.append(between - started)
         observing.append(time.perf_counter() - between)
     return {

@@ -12,7 +12,9 @@ import hashlib
 import json
 import os
 import signal
+import sys
 import threading
+import urllib.error
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -65,8 +67,19 @@ def post(path: str, document: dict[str, object]) -> dict[str, str]:
     headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
     body = json.dumps(document).encode()
     request = urllib.request.Request(f"{SUREFOOT}/api/v1{path}", body, headers)  # noqa: S310  the address is ours
-    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
-        return json.load(answer)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            return json.load(answer)
+    except urllib.error.HTTPError as refused:  # which says why, and what to do
+        raise OSError(f"Surefoot answers {refused.code}: {refused.read().decode()}") from None
+
+
+def beat(process: str) -> None:
+    """Say that the process lives; if Surefoot is away the next minute is soon enough."""
+    try:
+        post(f"/agents/{AGENT}/processes/{process}/heartbeat", {"state": "ready"})
+    except OSError as away:
+        print(f"no heartbeat: {away}", flush=True)
 
 
 def main() -> None:
@@ -83,9 +96,12 @@ def main() -> None:
     print(f"registered as {mine['id']}, {mine['status']}" if mine else "not registered", flush=True)
     while not over.wait(60):
         if mine:
-            post(f"/agents/{AGENT}/processes/{mine['id']}/heartbeat", {"state": "ready"})
+            beat(mine["id"])
     server.shutdown()
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except OSError as error:
+        sys.exit(str(error))

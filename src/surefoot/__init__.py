@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+    from typing import Any
 
     from surefoot.sdk.agent import Agent as Agent
     from surefoot.sdk.gate import gate as gate
@@ -27,7 +29,14 @@ def agent(
     """
     from surefoot.sdk.connect import agent_at
 
-    return agent_at(name, url=url, token=token, store=store, opens=_inside)
+    return agent_at(name, url=url, token=token, store=store, opens=_inside, misfit=_misfit)
+
+
+def _misfit(schema: Mapping[str, Any], value: Any) -> str:
+    """Hold an answer to a JSON schema as a server does."""
+    from importlib import import_module
+
+    return import_module("surefoot.app").misfit(schema, value)  # by name, as below
 
 
 def _inside(store: str | Path | None) -> Inside:

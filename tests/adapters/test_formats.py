@@ -216,6 +216,7 @@ async def test_a_schema_is_applied_and_nothing_is_fetched(schema, text, wanted):
 
 async def test_an_expression_that_takes_for_ever_is_errored():
     assert await said(Check(kind="regex", value="(a|aa)+$"), "a" * 40 + "b") == "errored"
+    assert await said(Check(kind="regex", value="(?:(?:(?:a?){200}){200}){200}"), "aaa") == "errored"
     assert await said(Check(kind="regex", value="^A", params={"ignore_case": True}), "abc") == "passed"
 
 

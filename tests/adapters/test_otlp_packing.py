@@ -215,6 +215,36 @@ def test_wherever_a_secret_stands_it_is_not_in_the_row(where: int, spans: list[S
         assert secret not in "\n".join(str(column) for column in group[:-1])
 
 
+@pytest.mark.parametrize("coding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize(
+    "before", [b"", b"\x01", b"\xff\xfe", b"\x07\x00\x00", "äöü ".encode("utf-16-le"), b"\x00x\x00y "]
+)
+@pytest.mark.parametrize("secret", [
+    "ann@example.org", "sk-abcdefghijklmnop1234567890", "4111 1111 1111 1111", "4111\u00a01111\u20131111 1111",
+    "030 901820",
+])  # fmt: skip
+def test_a_secret_in_bytes_of_sixteen_bits_is_not_in_the_row(secret: str, before: bytes, coding: str) -> None:
+    one = Span(trace_id=b"\x01" * 16, span_id=b"\x02" * 8)
+    hidden = before + f" {secret} and {secret}".encode(coding)
+    one.attributes.add(key="raw").value.bytes_value = hidden
+    one.attributes.add(key="more").value.array_value.values.add(bytes_value=hidden + b"!")
+    looking = packing(redact=scrubbed, redact_name=scrubbed, redact_label=scrubbed, suspect=suspect)
+    (group,) = looking.traces(request_of([one]).SerializeToString(), TERMS, as_json=False).groups
+    for part in (secret, secret.replace(" ", "")):
+        assert part.encode(coding) not in group.body
+    assert " and ".encode(coding) in group.body
+
+
+@given(st.binary(max_size=60))
+@settings(max_examples=150)
+def test_bytes_that_hold_nothing_stay_what_they_are(content: bytes) -> None:
+    one = Span(trace_id=b"\x01" * 16, span_id=b"\x02" * 8)
+    one.attributes.add(key="raw").value.bytes_value = content
+    looking = packing(suspect=lambda content, at: (at, len(content)))
+    (group,) = looking.traces(request_of([one]).SerializeToString(), TERMS, as_json=False).groups
+    assert content in group.body
+
+
 def test_what_no_reader_knows_is_not_kept() -> None:
     stranger = b"\xfa\x7f" + body.varint(8) + b"tomorrow"  # a field that no version of the protocol has
     told = Span(trace_id=b"\x01" * 16, span_id=b"\x02" * 8)

@@ -17,7 +17,7 @@ from surefoot.core.approval import Approval, state_at
 from surefoot.core.audit import sealed
 from surefoot.core.backlog import Lever
 from surefoot.core.errors import NotFound
-from surefoot.ports.trends import AuditFilter
+from surefoot.ports.audit import AuditFilter
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 STATES = ("open", "doing", "drafted", "shipped", "failed", "closed")
@@ -59,22 +59,22 @@ def test_levers_come_by_the_worth_that_core_gives_them(store: SqlStore, state: s
     every = store.read_now(lambda tx: tx.levers.all("a"))
     wanted = sorted(every, key=lambda one: (one.state not in ("open", "doing"), -one.worth, one.id))
     wanted = [one for one in wanted if not state or one.state == state]
-    assert store.read_now(lambda tx: tx.trends.levers("a", state=state, limit=999)) == wanted
-    assert store.read_now(lambda tx: tx.trends.levers("a", state=state, limit=5)) == wanted[:5]
+    assert store.read_now(lambda tx: tx.levers.ranked("a", state=state, limit=999)) == wanted
+    assert store.read_now(lambda tx: tx.levers.ranked("a", state=state, limit=5)) == wanted[:5]
 
 
 def test_levers_are_counted_and_found_as_reading_all_of_them_would(store: SqlStore) -> None:
     every = store.read_now(lambda tx: tx.levers.all("a"))
     opened = [one for one in every if one.state in ("open", "doing")]
     states = {state: sum(one.state == state for one in every) for state in STATES}
-    assert store.read_now(lambda tx: tx.trends.lever_states("a")) == states
-    assert store.read_now(lambda tx: tx.trends.open_levers("a")) == (len(opened), sum(one.failures for one in opened))
-    assert store.read_now(lambda tx: tx.trends.open_levers("nobody")) == (0, 0)
+    assert store.read_now(lambda tx: tx.levers.states("a")) == states
+    assert store.read_now(lambda tx: tx.levers.opened("a")) == (len(opened), sum(one.failures for one in opened))
+    assert store.read_now(lambda tx: tx.levers.opened("nobody")) == (0, 0)
     gaps = [f"missed:{number}" for number in range(40)]
-    assert store.read_now(lambda tx: tx.trends.levers_of("a", gaps)) == {
+    assert store.read_now(lambda tx: tx.levers.answering("a", gaps)) == {
         one.gap: one for one in every if one.gap in gaps
     }  # fmt: skip
-    assert store.read_now(lambda tx: tx.trends.levers_of("a", [])) == {}
+    assert store.read_now(lambda tx: tx.levers.answering("a", [])) == {}
 
 
 def test_one_lever_is_found_by_its_id_and_a_missing_one_names_some(store: SqlStore) -> None:
@@ -88,11 +88,11 @@ def test_one_lever_is_found_by_its_id_and_a_missing_one_names_some(store: SqlSto
 def test_what_waits_and_what_does_not_are_all_requests_once(store: SqlStore, agents: tuple[str, ...]) -> None:
     every = [one for one in store.read_now(lambda tx: tx.approvals.all()) if not agents or one.agent in agents]
     waiting = store.read_now(lambda tx: tx.approvals.listed(agents=agents, waiting=NOW))
-    over = store.read_now(lambda tx: tx.trends.decided(NOW, agents=agents, skip=0, limit=999))
+    over = store.read_now(lambda tx: tx.approvals.decided(NOW, agents=agents, skip=0, limit=999))
     assert sorted(one.id for one in (*waiting, *over)) == sorted(one.id for one in every)
     assert all(state_at(one, NOW) != "pending" for one in over)
     assert over == sorted(over, key=lambda one: (one.requested_at, one.id), reverse=True)
-    parts = [store.read_now(lambda tx, skip=skip: tx.trends.decided(NOW, agents=agents, skip=skip, limit=7))
+    parts = [store.read_now(lambda tx, skip=skip: tx.approvals.decided(NOW, agents=agents, skip=skip, limit=7))
              for skip in range(0, 126, 7)]  # fmt: skip
     assert [one for part in parts for one in part] == over
 
@@ -111,9 +111,9 @@ def test_a_page_of_the_record_is_the_same_however_it_is_looked_for(
         if (not agent or one.subject == agent or one.subject.startswith(f"{agent}/"))
         and (not actor or one.actor == actor) and (not action or one.action == action)
     ]  # fmt: skip
-    assert store.read_now(lambda tx: tx.trends.audit(wanted, before=None, limit=30)) == fits[:30]
+    assert store.read_now(lambda tx: tx.audit.listed(wanted, before=None, limit=30)) == fits[:30]
     older = [one for one in fits if one.seq < 400]
-    assert store.read_now(lambda tx: tx.trends.audit(wanted, before=400, limit=30)) == older[:30]
+    assert store.read_now(lambda tx: tx.audit.listed(wanted, before=400, limit=30)) == older[:30]
 
 
 def test_incidents_of_one_state_are_those_of_all(tmp_path: Path) -> None:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from typing import Any
 
 import pytest
 
+from surefoot.adapters.exam.outside import World
 from surefoot.adapters.schemas import JsonSchemas
+from surefoot.app import misfit as held
 from surefoot.core.errors import Invalid
+from surefoot.core.exam.check import Check, Finding
+from surefoot.core.exam.documents import suite_from
+from surefoot.core.exam.observed import Observed
+from surefoot.sdk.model import read
 
 LABEL = {"type": "object", "properties": {"label": {"enum": ["billing", "refund"]}}, "required": ["label"]}
 
@@ -46,25 +53,99 @@ def test_what_is_no_schema_or_leads_out_of_itself_is_refused_in_words(schema: An
     assert told.value.hint
 
 
+CASE = suite_from([{"id": "a", "input": "q"}], name="s", origin="file").cases[0]
+
+
+def finding(schema: Any, value: Any) -> Finding:
+    """What the check `json_schema` of an eval says of an answer."""
+    check_, answer = Check(kind="json_schema", value=schema), Observed(output=json.dumps(value))
+    return asyncio.run(World().finding(check_, CASE, answer, ""))
+
+
+def told_to_a_program(schema: Any, value: Any) -> str:
+    """What a program is told, that asked a model for JSON."""
+    with pytest.raises(Invalid) as problem:
+        read(schema, json.dumps(value), held)
+    return problem.value.message
+
+
 DOUBLED = {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}, {"$ref": f"#/$defs/d{n + 1}"}]} for n in range(40)}
 
 
-@pytest.mark.parametrize(("schema", "value"), [
+LONG = [
     ({"pattern": "(?:[ab]*a[ab]{900}x|[ab]*b[ab]{900}y|[ab]*b[ab]{90}z)"}, "ab" * 500_000),
     ({"$ref": "#/$defs/d0", "$defs": {**DOUBLED, "d40": {"type": "string"}}}, "x"),
     ({"$ref": "#"}, 1),
     ({"items": {"allOf": [{"type": "integer"}] * 500}}, [1] * 50_000),
     ({"uniqueItems": True}, [[n, {"a": n}, None, "x"] for n in range(20_000)]),
-    ({"items": {"$ref": "#"}}, None),
-])  # fmt: skip
+    ({"items": True, "unevaluatedItems": False}, [1] * 40_000),
+    ({"additionalProperties": True, "unevaluatedProperties": False}, {f"k{n}": 1 for n in range(20_000)}),
+    ({"$schema": "https://json-schema.org/draft/2019-09/schema", "items": True, "unevaluatedItems": False},
+     [1] * 40_000),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("schema", "value"), LONG)
 def test_neither_a_schema_nor_a_value_takes_long(schema: Any, value: Any) -> None:
-    if value is None:
-        value = []
-        for _ in range(5_000):
-            value = [value]
     began = time.monotonic()
     assert "takes too long" in misfit(schema, value)
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(("schema", "value"), LONG)
+def test_nor_do_they_in_an_eval_or_in_a_program(schema: Any, value: Any) -> None:
+    began = time.monotonic()
+    found = finding(schema, value)
+    assert (found.state, "takes too long" in found.note) == ("errored", True)
+    assert "takes too long" in told_to_a_program(schema, value)
+    assert time.monotonic() - began < 8
+
+
+def test_a_value_that_goes_too_deep_is_told_at_every_door() -> None:
+    deep: Any = []
+    for _ in range(5_000):
+        deep = [deep]
+    assert "takes too long" in misfit({"items": {"$ref": "#"}}, deep)
+    text = "[" * 100_000 + "]" * 100_000
+    found = asyncio.run(World().finding(Check(kind="json_schema", value={}), CASE, Observed(output=text), ""))
+    assert (found.state, found.note) == ("failed", "the answer is no JSON")
+    with pytest.raises(Invalid, match="no JSON"):
+        read({}, text, held)
+
+
+@pytest.mark.parametrize("text", ["1" + "0" * 400, "NaN", "Infinity"])
+def test_a_number_beyond_numbers_is_told_and_breaks_nothing(text: str) -> None:
+    value = json.loads(text)
+    assert misfit({"multipleOf": 0.5}, value)
+    assert finding({"multipleOf": 0.5}, value).state == "errored"
+    assert "cannot be held" in told_to_a_program({"multipleOf": 0.5}, value)
+
+
+@pytest.mark.parametrize("schema", [
+    {"pattern": "(?=a)a"}, {"$ref": "https://example.com/schema"}, {"patternProperties": {"(a+)+$": {}}},
+    {"type": "nothing"}, {"$schema": 1}, {"items": {"$ref": "#/$defs/none"}}, ["x"], "x", 1, None,
+])  # fmt: skip
+def test_an_eval_or_a_program_with_no_schema_is_told_so(schema: Any) -> None:
+    found = finding(schema, "aaaa")
+    assert found.state == "errored"
+    assert "is no JSON Schema that can be held to" in found.note
+    if isinstance(schema, dict):
+        assert "is no JSON Schema that can be held to" in told_to_a_program(schema, ["aaaa"])
+
+
+def test_what_fits_fits_and_what_does_not_fails_in_an_eval_and_in_a_program() -> None:
+    assert finding(LABEL, {"label": "billing"}).state == "passed"
+    assert finding(LABEL, {"label": "cats"}).note.startswith("$.label: 'cats' is not one of")
+    assert (finding(schema=True, value=1).state, finding(schema=False, value=1).state) == ("passed", "failed")
+    assert read(LABEL, 'It is {"label": "billing"}, I think', held) == {"label": "billing"}
+    assert "does not fit the schema ($.label: 'cats' is" in told_to_a_program(LABEL, {"label": "cats"})
+
+
+def test_names_by_pattern_hold_nobody_up_in_a_schema_that_was_only_shown_so_far() -> None:
+    shown = {"unevaluatedProperties": False, "$ref": "#/$defs/a", "$defs": {"a": {"patternProperties": {"(a+)+$": {}}}}}
+    began = time.monotonic()
+    assert "patternProperties" in asyncio.run(JsonSchemas().misfit(shown, {"a" * 60 + "!": 1}))
+    assert time.monotonic() - began < 1
 
 
 def test_the_loop_goes_on_while_a_long_one_is_compared() -> None:
@@ -100,6 +181,8 @@ def test_a_pattern_that_re2_does_not_take_is_refused_at_once_with_a_hint_and_wit
 def test_a_pattern_that_was_stored_before_re2_came_holds_nobody_up_either() -> None:
     for pattern in BOMBS:
         began = time.monotonic()
+        assert "pattern" in finding({"pattern": pattern}, "a" * 60).note
+        assert "pattern" in told_to_a_program({"items": {"pattern": pattern}}, ["a" * 60])
         told = asyncio.run(JsonSchemas().misfit({"pattern": pattern}, "a" * 60))
         assert time.monotonic() - began < 4
         assert "pattern" in told

@@ -14,6 +14,7 @@ import pytest
 from surefoot.adapters.store import open_store
 from surefoot.core.errors import Conflict, NotFound
 from surefoot.core.notice import Notice
+from surefoot.core.token import EVERY_AGENT
 
 NOW = datetime(2026, 1, 5, 8, tzinfo=UTC)
 ODD = "Straße ☃ \u202e\U0001f600 'quoted\" -- ; DROP TABLE notices\r\n\t"
@@ -47,8 +48,9 @@ async def test_the_first_that_is_due_and_waits_comes_first(store: Any):
     await store.write(filled)
     assert (await store.read(lambda tx: tx.notices.due(NOW))).id == "n4"
     assert await store.read(lambda tx: tx.notices.due(NOW - timedelta(minutes=4))) is None
-    assert [one.id for one in await store.read(lambda tx: tx.notices.listed())] == ["n2", "n4", "n3", "n1", "n0"]
-    assert [one.id for one in await store.read(lambda tx: tx.notices.listed()) if one.state == "dead"] == ["n1"]
+    found = await store.read(lambda tx: tx.notices.listed(agents=EVERY_AGENT))
+    assert [one.id for one in found] == ["n2", "n4", "n3", "n1", "n0"]
+    assert [one.id for one in found if one.state == "dead"] == ["n1"]
 
 
 async def test_each_channel_has_an_order_of_its_own(store: Any):
@@ -104,5 +106,5 @@ async def test_what_a_transaction_takes_back_was_never_announced_or_spent(store:
 
     with pytest.raises(Conflict):
         await store.write(fails)
-    assert await store.read(lambda tx: tx.notices.listed()) == []
+    assert await store.read(lambda tx: tx.notices.listed(agents=EVERY_AGENT)) == []
     assert await store.write(lambda tx: tx.nonces.spend("once", at=NOW, forget_before=NOW))

@@ -197,6 +197,18 @@ def test_a_store_is_a_write_ahead_file_with_the_durability_that_was_asked_for(pa
 # Upgrades --------------------------------------------------------------------------------------------------------
 
 
+def test_a_new_store_and_its_log_are_for_their_owner_only_and_an_old_one_stays_as_it_was(path, tmp_path):
+    store, old = open_store(path), tmp_path / "old.db"
+    modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+    store.close()
+    assert len(modes) == 3, "the file, its log, and the memory that its readers share"
+    assert set(modes.values()) == {0o600}
+    shutil.copyfile(path, old)
+    old.chmod(0o660)
+    open_store(old).close()
+    assert old.stat().st_mode & 0o777 == 0o660
+
+
 def test_spans_that_stood_alone_become_groups_of_one_and_are_read_as_before(path):
     engine = sa.create_engine(f"sqlite:///{path}")
     schema.migrate_to(engine, "0013")
@@ -217,9 +229,8 @@ def test_spans_that_stood_alone_become_groups_of_one_and_are_read_as_before(path
         (chat.span_id.hex(), "chat", 2, "s"), (said.span_id.hex(), EVALUATION, 2, "s")
     ]  # fmt: skip
     assert store.read_now(lambda tx: tx.spans.failure_counts("support")) == {2: 1}
-    assert [one.span_id for one in store.read_now(lambda tx: tx.spans.evaluations([chat.trace_id.hex()]))] == [
-        said.span_id.hex()
-    ]  # fmt: skip
+    judged = store.read_now(lambda tx: tx.spans.evaluations([chat.trace_id.hex()], ["support"]))
+    assert [one.span_id for one in judged] == [said.span_id.hex()]
     store.close()
 
 

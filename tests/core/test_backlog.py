@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from surefoot.core.backlog import MIN_GAP, Failure, Lever, LeverState, gaps, hold_reason, quota, sources, top
+from surefoot.core.backlog import MIN_GAP, Failure, Lever, LeverState, gaps, hold_reason, quota, sources, top, trait
 
 
 def failure(number: int, source: str = "", expected: str = "refund", predicted: str = "billing") -> Failure:
@@ -174,3 +174,13 @@ def test_ties_never_wobble(levers: list[Lever]) -> None:
     best = top(levers)
     assert best is not None
     assert best.gap == "a"
+
+
+@pytest.mark.parametrize(("key", "said"), [
+    ("missed:refund", "where refund was right"), ("missed:", "whose right answer nobody named"),
+    ("check:json_schema:refund", "that the check json_schema found"),
+    ("tool:search: timeout", "in which the tool search: timeout broke"),
+    ("missed:" + "x" * 100, "where (another text) was right"),
+])  # fmt: skip
+def test_what_failures_share_is_said_in_words_and_never_in_a_strangers(key: str, said: str) -> None:
+    assert trait(key) == said

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from surefoot.core.audit import Checked, Verification
 from surefoot.core.exposition import family, labelled, labels, merged, readings
 from surefoot.core.health.report import signs
-from surefoot.core.health.sign import Sign, seconds, size, worst
+from surefoot.core.health.sign import Sign, worst
 from surefoot.core.health.stored import Doing, Lapsed, Letters, Mine, Spending, Waiting, Whole, Worker
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -192,8 +192,3 @@ def test_what_is_laid_is_read_back(upstream: str, value: float) -> None:
     text = labelled("\n".join(family("open", "gauge", "x", [(labels(upstream=upstream), value)])), 3)
     (one,) = readings(merged([text]))
     assert (one.name, one.label("upstream"), one.label("worker"), one.value) == ("surefoot_open", upstream, "3", value)
-
-
-def test_spans_of_time_and_sizes_are_said_as_people_say_them() -> None:
-    assert [seconds(one) for one in (0.02, 3.21, 600)] == ["20 ms", "3.2 s", "10 min"]
-    assert [size(one) for one in (12, 1200, 3.4e6, 5e9)] == ["12 B", "1.2 kB", "3.4 MB", "5.0 GB"]

@@ -70,7 +70,7 @@ def test_one_margin_a_quarter_and_all_of_them_within_a_quarter_more_failures() -
         granted_margin(1.1, past=[spring], now=NOW)
     assert granted_margin(1.1, past=[spring], now=NOW + timedelta(days=90)) == pytest.approx(1.21)
     summer = Past(started_at=NOW + timedelta(days=90), stands=True, margin=1.1)
-    with pytest.raises(Conflict, match="33% more failures"):
+    with pytest.raises(Conflict, match="33 % more failures"):
         granted_margin(1.1, past=[spring, summer], now=NOW + timedelta(days=180))
 
 

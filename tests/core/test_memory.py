@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -96,6 +98,17 @@ def test_what_expired_is_not_alive():
 ])  # fmt: skip
 def test_a_star_stands_for_anything_and_nothing_else_does(pattern, key, fits):
     assert matches(pattern, key) == fits
+
+
+@given(st.text("ab*", max_size=8), st.text("ab", max_size=8))
+def test_a_pattern_fits_what_the_same_regular_expression_fits(pattern, key):
+    assert matches(pattern, key) == bool(re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), key, re.DOTALL))
+
+
+def test_no_pattern_takes_long():
+    began = time.perf_counter()
+    assert not matches("*a" * 99 + "*b", "a" * 200)
+    assert time.perf_counter() - began < 0.1
 
 
 def test_the_words_of_a_value_are_all_its_texts():

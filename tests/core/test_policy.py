@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 from surefoot.core.edit import EDIT_KINDS, Edit
 from surefoot.core.errors import Conflict, Forbidden, SurefootError
 from surefoot.core.genome import Block, Genome
-from surefoot.core.policy import Autonomy, ChangeLevel, Policy, level_between, level_of, may_canary, may_tick
+from surefoot.core.policy import (
+    Autonomy,
+    ChangeLevel,
+    Policy,
+    level_between,
+    level_of,
+    may_canary,
+    may_tick,
+    rest_after,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 AUTONOMIES = get_args(Autonomy)
@@ -154,3 +163,17 @@ def test_the_cooldown_ends_on_the_dot() -> None:
         may_tick(policy, NOW - timedelta(minutes=59, seconds=59), NOW)
     assert "2026-01-01 00:00:01" in early.value.hint
     may_tick(Policy(), NOW, NOW)
+
+
+@given(st.integers(0, 10_000), st.timedeltas(timedelta(milliseconds=100), timedelta(days=1)), st.booleans())
+def test_who_finds_nothing_rests_longer_and_longer_and_never_for_ever(
+    in_vain: int, pause: timedelta, news: bool
+) -> None:
+    rest, next_rest = (rest_after(many, pause, news=news) for many in (in_vain, in_vain + 1))
+    assert pause <= rest <= next_rest <= max(pause, timedelta(hours=1))
+    assert rest_after(in_vain, pause, news=True) <= max(pause, timedelta(minutes=1))
+
+
+def test_the_first_ticks_in_vain_are_followed_up_at_once() -> None:
+    rests = [rest_after(many, timedelta(seconds=5), news=True).total_seconds() for many in range(7)]
+    assert rests == [5, 5, 10, 20, 40, 60, 60]

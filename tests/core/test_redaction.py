@@ -16,6 +16,8 @@ from surefoot.core.suspicion import SUSPICIOUS
 KEY = "a key of the tests"
 PEM = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nMIIEpAIBAAKCAQEA7\n-----END RSA PRIVATE KEY-----"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P"
+BLANKS = "\u00a0\u2007\u202f\u2009"
+HYPHENS = "\u2010\u2011\u2012\u2013\u2014\u2015\uff0d"
 
 SECRETS = [
     ("email", "ann.lee+shop@mail.example.com"),
@@ -39,6 +41,10 @@ SECRETS = [
     ("key", "ghp_abcdefghijklmnopqrstuvwxyz0123456789"),
     ("key", "sf_" + "Ab1-" * 11),
     ("key", "xoxb-123456789012-abcdef"),
+    ("iban", "DE89\u00a03704\u20090044 0532\u202f0130\u200700"),
+    ("phone", "030 \u2013 901820"),
+    ("card", "\uff14\uff11\uff11\uff11 1111 1111 \uff11111"),
+    ("ssn", "\uff11\uff12\uff13-45-6789"),
 ]
 
 HARMLESS = [
@@ -56,6 +62,8 @@ HARMLESS = [
     "f47ac10b-58cc-4372-a567-0e02b2c3d479",
     "bearer of bad news",
     "basic understanding of everything",
+    "in 2020\u20132021, pages 12\u201334 and 1\u00a0000\u00a0000 \u20ac, \uff11\uff12\u65e5",
+    "4111\u20131111\u20131111\u20131112",
 ]
 
 
@@ -67,6 +75,18 @@ def test_what_must_not_be_stored_is_taken_out_of_any_sentence(kind: str, secret:
     assert secret not in done.text
     assert [one.kind for one in done.found] == [kind]
     assert done.text == text.replace(secret, done.found[0].placeholder)
+
+
+@pytest.mark.parametrize("sign", BLANKS + HYPHENS)
+def test_a_number_is_found_however_it_is_parted(sign: str) -> None:
+    numbers = [("card", f"4111{sign}1111{sign}1111{sign}1111"), ("ssn", f"123{sign}45{sign}6789"),
+               ("phone", f"+49{sign}30{sign}901820"), ("phone", f"(415)\u00a0555{sign}2671")]  # fmt: skip
+    numbers += [("iban", f"DE89{sign}3704{sign}0044 0532{sign}0130{sign}00")] if sign in BLANKS else []
+    for kind, number in numbers:
+        done = redact(f"mine is {number}, yours?", KEY)
+        assert done.text == f"mine is {done.found[0].placeholder}, yours?"
+        assert [one.kind for one in done.found] == [kind]
+        assert re.search(SUSPICIOUS, number.encode()), number
 
 
 @pytest.mark.parametrize("text", HARMLESS)
@@ -87,6 +107,7 @@ def test_a_named_secret_is_replaced_and_its_name_stays(text: str, left: str) -> 
 def test_equal_values_stay_equal_however_they_are_written_and_only_under_one_key() -> None:
     one, other = redact("4111 1111 1111 1111", KEY), redact("4111-1111-1111-1111", KEY)
     assert one.text == other.text
+    assert redact("4111\u20111111\u00a01111 \uff11111", KEY).text == one.text
     assert redact("Ann@Example.com", KEY).text == redact("ann@example.com", KEY).text
     assert redact("ann@example.com", KEY).text != redact("bob@example.com", KEY).text
     assert redact("ann@example.com", KEY).text != redact("ann@example.com", "another key").text
@@ -166,6 +187,10 @@ TRICKY = [
 PIECES = st.one_of(
     st.sampled_from([secret for _, secret in SECRETS]), st.sampled_from(HARMLESS), st.sampled_from(TRICKY),
     st.text("0123456789 -.()/+abAB:=_@", max_size=24), st.text(max_size=12),
+    st.text(f"0123456789 -.()/+ {BLANKS}{HYPHENS}\uff10\uff11\uff14", max_size=24),
+    st.tuples(
+        st.sampled_from([secret for _, secret in SECRETS]), st.sampled_from(" -"), st.sampled_from(BLANKS + HYPHENS)
+    ).map(lambda one: one[0].replace(one[1], one[2])),
     st.from_regex(r"[0-9a-f]{32}", fullmatch=True),
 )  # fmt: skip
 TEXTS = st.lists(PIECES, max_size=5).flatmap(

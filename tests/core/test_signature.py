@@ -100,8 +100,9 @@ def test_a_timestamp_or_nonce_of_another_form_is_refused_before_anything_else(od
 
 @pytest.mark.parametrize("secret", ["", "short", "x" * 15])
 def test_without_a_usable_secret_nothing_is_signed_and_nothing_is_good(secret):
-    with pytest.raises(Unavailable, match="no usable secret"):
+    with pytest.raises(Unavailable, match="no usable secret") as refused:
         sign(secret, timestamp=STAMP, nonce=NONCE, body=BODY)
+    assert "SUREFOOT_APPROVAL_SECRET" in refused.value.hint
     with pytest.raises(Unavailable, match="no usable secret"):
         good(secret=secret)
 

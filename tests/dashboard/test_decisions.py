@@ -238,6 +238,7 @@ def _arms(tx: Any, rollout: str) -> list[tuple[str, str]]:
 
 
 async def _all_failed(app: Any, traces: list[str]) -> None:
+    from surefoot.core.token import any_agent
     from surefoot.engine.observe import Said, observe_all
 
-    await observe_all(app.ports, [Said(trace_id=one, verdict="failure") for one in traces])
+    await observe_all(app.ports, [Said(trace_id=one, verdict="failure") for one in traces], sees=any_agent)

@@ -27,7 +27,7 @@ SAMPLES: dict[str, Callable[[Any], str]] = {
     "approval": lambda _: "promote-refunds-v2-1",
     "trace": lambda _: trace_id(4),
     "session": lambda _: request(4).session,
-    "eval": lambda tx: next(one.id for one in tx.evals.listed(limit=20, agents=["refunds"]) if one.state == "done"),
+    "eval": lambda tx: next(one.id for one in tx.evals.runs(limit=20, agents=["refunds"]) if one.state == "done"),
 }
 # What lies over a page: where, and how it comes up.
 OVER: tuple[tuple[str, str, Sequence[str]], ...] = (

@@ -32,7 +32,7 @@ def ill(hamlet_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def lines(got: Got) -> dict[str, dict[str, Any]]:
-    return {one["name"]: one for part in got.json["parts"] for one in part["lines"]}
+    return {one["name"]: one for part in got.json["health"]["parts"] for one in part["lines"]}
 
 
 def test_a_server_that_is_well_counts_what_came_and_says_how_long_it_took(ward: Place) -> None:
@@ -79,7 +79,7 @@ def test_no_secret_no_path_no_address_and_no_host_is_on_the_page(ill: Place) -> 
 def test_a_token_held_to_some_agents_sees_these_and_nothing_of_the_house(ill: Place) -> None:
     reader = ill.reader("lim")
     page, found = reader.look("/status"), reader.look("/status.json").json
-    assert {part["name"] for part in found["parts"]} == {"Work", "Money", "People"}
+    assert {part["name"] for part in found["health"]["parts"]} == {"Work", "Money", "People"}
     assert set(lines(reader.look("/status.json"))) == {
         "Process of refunds 1.0", "Process of refunds 1.1", "Today, refunds", "Incidents", "Pauses",
     }  # fmt: skip

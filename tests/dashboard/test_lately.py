@@ -14,13 +14,12 @@ from hypothesis import strategies as st
 
 from surefoot.config import TokenSettings
 from surefoot.core.dossier import rate_of
+from surefoot.core.figure import points
 from surefoot.core.token import hashed
 from surefoot.dashboard.charts import sparkline
 from surefoot.dashboard.lately import lately
-from surefoot.dashboard.recent import Week
 from surefoot.dashboard.versions import LANES, VersionRow, buses_of, with_lanes
-from surefoot.dashboard.words import money, plain, points
-from surefoot.ports.trends import Stretch
+from surefoot.dashboard.words import money, plain
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -54,7 +53,7 @@ def test_what_only_keeps_the_house_going_is_no_story(hamlet: Place) -> None:
 def test_a_silent_day_is_called_silent_and_what_was_before_is_told(looked_at: Place) -> None:
     names = {"refunds", "router", "intake"}
     later = looked_at.app.ports.clock() + timedelta(days=3)
-    told = looked_at.see(lambda tx: lately(tx, names, later, held=False))
+    told = looked_at.see(lambda tx: lately(tx, names, later, held=False, reads=lambda _: True))
     assert not told.is_day
     assert not told.tally
     assert told.lines
@@ -79,34 +78,20 @@ def test_who_is_held_to_one_agent_is_told_of_no_other(hamlet_store: Path, tmp_pa
     assert {one["agent"] for one in everything["lines"]} == {"router"}
 
 
-# Which way it goes ----------------------------------------------------------------------------------------------------
-
-
-def week(*days: tuple[int, int]) -> Week:
-    told = tuple(
-        Stretch(since=NOW, until=NOW + timedelta(days=1), requests=good + bad, successes=good, failures=bad, cost_usd=0)
-        for good, bad in days
-    )
-    return Week(until=NOW, days=told, rates=tuple(rate_of(one.failures, one.successes + one.failures) for one in told),
-                whole=rate_of(0, 0), requests=1, cost_usd=None, is_now=True)  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("days", "way"),
-    [
-        ([(50, 50)] * 3 + [(90, 10)] * 4, 1),
-        ([(90, 10)] * 3 + [(50, 50)] * 4, -1),
-        ([(50, 50)] * 7, 0),
-        ([(5, 5)] * 3 + [(6, 4)] * 4, 0),
-        ([(0, 0)] * 3 + [(90, 10)] * 4, 0),
-        ([(0, 2)] * 3 + [(2, 0)] * 4, 0),
-        ([(0, 0)] * 7, 0),
-    ],
-)
-def test_a_week_goes_better_or_worse_only_beyond_chance_and_with_enough_labels(
-    days: list[tuple[int, int]], way: int
-) -> None:
-    assert week(*days).trend == way
+def test_who_may_not_read_is_told_what_happened_without_what_it_quotes(hamlet_store: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store.db"
+    store.write_bytes(hamlet_store.read_bytes())
+    with serving(store) as place:
+        at = place.app.ports.clock()
+        said = {"rationale": "It fails at “kestrel 7741” and others."}
+        place.change(
+            lambda tx: tx.audit.append(at=at, actor="x", action="candidate", subject="refunds/v9", payload=said)
+        )
+        mine, theirs = (place.reader(name).look("/agents.json").json["lately"]["lines"][0] for name in ("bob", "vera"))
+    assert mine["seq"] == theirs["seq"]
+    assert "kestrel" in mine["sentence"]
+    assert theirs["sentence"]
+    assert "kestrel" not in theirs["sentence"]
 
 
 # The picture of the lineage -------------------------------------------------------------------------------------------
@@ -169,7 +154,7 @@ def test_differences_have_a_true_sign_and_money_thin_spaces() -> None:
     assert [points(one) for one in (0.07, -0.031, 0.0001, -0.001)] == ["+7", "\u22123", "0", "0"]
     assert [money(one) for one in (None, 0, 0.0024, 1.5, 12345.6)] == [
         "–",
-        "free",
+        "$0",
         "$0.0024",
         "$1.50",
         "$12\u202f345.60",

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import gzip
+import html
 import re
+import shlex
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import click
 import pytest
+import typer
 from dashboard_house import Place, serving
 from hostile import PAYLOADS, inert, poison, probes
 
 from surefoot.app import build
+from surefoot.cli.commands import app
 from surefoot.config import Settings
 from surefoot.core.lesson import Lesson
 from surefoot.dashboard.statics import files
@@ -63,6 +69,12 @@ def test_every_page_has_a_twin_in_json_by_its_address_and_by_what_is_accepted(lo
         assert "<svg" not in twin.text
 
 
+def test_the_address_of_an_agent_leads_to_its_versions_and_its_twin_to_theirs(looked_at: Place) -> None:
+    reader = looked_at.reader("vera")
+    for end in ("", ".json"):
+        assert reader.look(f"/agents/refunds{end}").headers["location"] == f"/agents/refunds/versions{end}"
+
+
 def test_the_twin_of_a_request_says_what_the_page_says(looked_at: Place) -> None:
     reader = looked_at.reader("vera")
     page, twin = (reader.look(f"/approvals/promote-refunds-v2-1{end}") for end in ("", ".json"))
@@ -74,6 +86,26 @@ def test_the_twin_of_a_request_says_what_the_page_says(looked_at: Place) -> None
     assert reading["dossier"]["undo"] in page.words
     for hunk in reading["difference"]["hunks"]:
         assert hunk["id"] in page.words
+
+
+def test_every_command_that_a_page_offers_to_copy_is_one_that_there_is(looked_at: Place) -> None:
+    reader, offered = looked_at.reader("ana"), set[str]()
+    for path in (*pages_of(looked_at, "refunds"), "/agents/refunds/traces", "/agents/refunds/evals", "/runs"):
+        copied = re.findall(r'data-copy=(["\'])(surefoot .*?)\1', reader.look(path).text)
+        offered |= {html.unescape(command) for _, command in copied}
+    assert len(offered) > 10
+    for command in offered:
+        parse(shlex.split(command)[1:])
+
+
+def parse(words: list[str]) -> None:
+    """Read the words of a command as the command line does, without carrying it out."""
+    command: Any = typer.main.get_command(app)
+    while hasattr(command, "get_command"):
+        name, words = words[0], words[1:]
+        command = command.get_command(click.Context(command), name)
+        assert command is not None, name
+    command.make_context(command.name, words)
 
 
 def test_every_rate_stands_with_its_number_of_labels(looked_at: Place) -> None:

@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from dashboard_house import ROLES, Place, serving
 from examined import AGENT, a_suite, begun, gone
 from town import opened_town
 
+from surefoot.adapters.processes.launcher import ProcessLauncher
 from surefoot.config import TokenSettings
 from surefoot.core.exam.observed import Observed, Taken
 from surefoot.core.job import Job
@@ -175,9 +177,9 @@ def test_a_held_token_sees_the_work_of_its_agents_only_also_in_the_stream(desk: 
 
 
 def test_each_answer_of_a_run_moves_the_stream(desk: Place) -> None:
-    before = desk.see(lambda tx: tx.trends.beat()).work[AGENT]
+    before = desk.see(lambda tx: tx.beats.now()).work[AGENT]
     desk.change(lambda tx: tx.evals.record("run-going", [Taken("gift-6", 2, Observed(output="x"))], []))
-    assert desk.see(lambda tx: tx.trends.beat()).work[AGENT] == before + 1
+    assert desk.see(lambda tx: tx.beats.now()).work[AGENT] == before + 1
 
 
 def test_empty_and_details_and_copies(tmp_path: Path, desk: Place) -> None:
@@ -187,8 +189,10 @@ def test_empty_and_details_and_copies(tmp_path: Path, desk: Place) -> None:
         assert "Nothing has run yet" in place.reader("vera").look("/runs").words
         assert "Nothing matches" in place.reader("vera").look("/runs?kind=tick").words
     listed = {kind: desk.reader("vera").look(f"/runs?kind={kind}").text for kind in ("", "eval", "tick", "job")}
-    for path, kinds in (("/api/v1/evals", {"eval"}), ("/api/v1/jobs", {"job"})):
-        assert {kind for kind in listed if f"$SUREFOOT_URL{path}&#34;" in listed[kind]} == kinds, path
+    for kind, text in listed.items():
+        asked, said = (f"?kind={kind}", f" --kind {kind}") if kind else ("", "")
+        assert f"$SUREFOOT_URL/api/v1/work{asked}&#34;" in text
+        assert f'data-copy="surefoot work{said}"' in text
     cursor = by_id(desk)["run-stale"]["cursor"]
     shown = desk.reader("olga").look(f"/runs?run={cursor}")
     assert "surefoot eval run --resume run-stale" in shown.words
@@ -198,6 +202,46 @@ def test_empty_and_details_and_copies(tmp_path: Path, desk: Place) -> None:
         'aria-current="page"'
         in shown.text[shown.text.index('href="/runs"') - 5 : shown.text.index('href="/runs"') + 60]
     )
+
+
+def as_program_form(place: Place, name: str, path: str, **fields: str) -> int:
+    return place.reader().ask("POST", path, urlencode(fields), Authorization=f"Bearer sf_{name}",
+                              Content_Type="application/x-www-form-urlencoded").status  # fmt: skip
+
+
+def test_a_tick_and_a_job_are_cancelled_by_who_operates_with_a_reason_that_is_kept(
+    desk: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, str]] = []
+
+    async def stop(_: object, job: str, owner: str) -> bool:
+        told.append((job, owner))
+        return True
+
+    monkeypatch.setattr(ProcessLauncher, "stop", stop)
+    page = desk.reader("olga").look("/runs")
+    assert page.text.count('action="/runs/cancel"') == 2, "a job and a tick go on"
+    assert 'action="/runs/cancel"' not in desk.reader("vera").look("/runs").text
+    cursor = by_id(desk)[f"{AGENT}/tick-2"]["cursor"]
+    shown = desk.reader("olga").look(f"/runs?run={cursor}").text
+    assert f"surefoot cancel {AGENT}/tick-2 --by NAME --why TEXT" in shown
+    assert f"/api/v1/agents/{AGENT}/ticks/2/cancel" in shown
+    for kind, name, state in (("job", "job-bisect", "cancelling"), ("tick", f"{AGENT}/tick-2", "cancelling")):
+        fields = {"kind": kind, "id": name, "reason": "the wrong model"}
+        for who, status in (("vera", 403), ("bob", 403), ("held", 404)):
+            assert as_program_form(desk, who, "/runs/cancel", **fields) == status, (kind, who)
+        reader = desk.reader("olga")
+        word = reader.look("/runs").form_word()
+        assert reader.send("/runs/cancel", **fields).status == 403, "a form of no page of ours"
+        assert reader.send("/runs/cancel", form_word=word, **fields | {"reason": " "}).status == 422
+        assert reader.send("/runs/cancel", form_word=word, **fields | {"kind": "eval"}).status == 422
+        assert reader.send("/runs/cancel", form_word=word, **fields | {"id": "x"}).status == 404
+        got = reader.send("/runs/cancel", form_word=word, **fields)
+        assert (got.status, got.headers["location"]) == (303, "/runs?done=cancelled"), got.text
+        assert by_id(desk)[name]["work"]["state"] == state
+        entry = [one for one in desk.see(lambda tx: tx.audit.all()) if one.action == f"{kind}-cancelled"][-1]
+        assert (entry.actor, entry.payload["reason"]) == ("olga", "the wrong model")
+    assert [job for job, _ in told] == ["job-bisect"]
 
 
 def test_a_page_of_runs_costs_little_whatever_the_store_holds(desk: Place) -> None:

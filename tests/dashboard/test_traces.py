@@ -7,6 +7,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def test_a_request_says_who_answered_it_what_was_said_of_it_and_where_it_belongs
     for words in (
         "failed", "refunds v2", "challenger while the challenger had 15 %", "2.42 s", "$0.021", "ann@shop", "ticket-4",
         "tenant=nordic", "check:format", "score 0.25, this one counts", "right is delivery", "politeness: pass 0.93",
-        "One of the failures missed:delivery", "which became the lever", "1 broke",
+        "One of the failures where delivery was right", "which became the lever", "1 broke",
     ):  # fmt: skip
         assert words in page.words.replace(" ,", ",").replace(" :", ":"), words
     rollout = street.see(lambda tx: tx.rollouts.all(AGENT)[-1].id)
@@ -167,7 +168,7 @@ def test_very_many_steps_are_shown_page_by_page_and_none_is_lost(street: Place) 
 def test_a_page_of_ten_thousand_steps_takes_little_time_of_the_processor(street: Place) -> None:
     reader = street.reader("bob")
     took = min(_cpu(reader, f"/traces/{trace_id(9)}") for _ in range(5))
-    assert took < 0.3  # 0.09 s were measured, with the reader; the machine is shared
+    assert took < 0.2  # 0.05 s were measured, with the reader; the machine is shared
 
 
 def _cpu(reader: Reader, path: str) -> float:
@@ -183,6 +184,16 @@ def test_the_page_with_the_step_of_the_address_is_the_one_that_is_shown(street: 
     assert (twin["total"], twin["errors"], len(twin["broken"])) == (10_000, 9, 5)
     assert max(one["wide"] for one in twin["rows"]) > 50  # the bars lie within the time of this page
     assert twin["scale"][0] < 23.331 - 0.001 < twin["scale"][2] < twin["took_s"]
+
+
+def test_a_step_that_another_agent_sent_under_the_same_id_takes_no_place(street: Place) -> None:
+    trace = request(71, session="", at=datetime.now(UTC) - timedelta(hours=5))
+    own = many(trace, 3)
+    others = [replace(one, agent="intake", input="of intake", started_ns=one.started_ns - 10**9) for one in own[:2]]
+    street.change(lambda tx: (tx.traces.add(trace), tx.spans.add_all([together(others), together(own)])))
+    twin = street.reader("bob").look(f"/traces/{trace.id}.json?span={own[1].span_id}").json
+    assert [(one["id"], one["agent"]) for one in twin["rows"]] == [(one.span_id, AGENT) for one in own]
+    assert twin["chosen"]["asked"]["words"] == own[1].input
 
 
 def test_ten_thousand_requests_are_paged_by_a_cursor_and_none_is_lost(own: Place) -> None:
@@ -596,6 +607,6 @@ def test_the_steps_of_a_batch_are_found_by_their_ids_and_no_others(street: Place
     wanted = {spans[n].span_id for n in (0, 24, 25, 39)}
     found = street.see(lambda tx: tx.spans.some(spans[0].trace_id, wanted))
     assert {one.span_id for one in found} == wanted
-    steps = street.see(lambda tx: tx.spans.steps(spans[0].trace_id, limit=30))
-    assert len(steps) == 30
+    strands = street.see(lambda tx: tx.spans.strands(spans[0].trace_id, limit=30, agents={spans[0].agent}))
+    assert [len(one.ids) for one in strands] == [30]
     assert street.see(lambda tx: tx.spans.some(spans[0].trace_id, [])) == []

@@ -25,6 +25,7 @@ from surefoot.core.policy import Policy
 from surefoot.core.proposal import Cost, Proposal
 from surefoot.core.rollout import RolloutSettings
 from surefoot.core.starter import starting_genome
+from surefoot.core.token import any_agent
 from surefoot.engine.approve import approve
 from surefoot.engine.incident import opened
 from surefoot.engine.observe import Said, observe_all
@@ -125,7 +126,7 @@ class Town:
             )
             if at % 10:
                 said.append(Said(trace_id=served.trace_id, expected=right))
-        await observe_all(self.ports, said)
+        await observe_all(self.ports, said, sees=any_agent)
 
     async def version(self, name: str, genome: Genome, *, by: str, why: str, lever: str = "") -> int:
         number = (await offer_version(self.ports, name, genome, by=by, rationale=why)).number
@@ -415,7 +416,7 @@ async def goes_on(ports: Ports, agent: str, rollout: str, count: int) -> None:
             ports, agent, f"one more {datetime.now(UTC).timestamp()} {at} #{right}", source=f"now-{at}"
         )
         said.append(Said(trace_id=served.trace_id, expected=right))
-    await observe_all(ports, said)
+    await observe_all(ports, said, sees=any_agent)
     await reconcile(ports, rollout)
 
 

@@ -8,6 +8,7 @@ from scripted_house import HABITS, NAME, know
 
 from surefoot.core.policy import Policy
 from surefoot.core.saturation import DRY_TRIES
+from surefoot.core.token import EVERY_AGENT
 from surefoot.engine.advise import advised, progress
 
 OPEN = Policy(min_failures=3, min_sources=1)
@@ -40,7 +41,7 @@ async def test_many_dry_ticks_are_a_plateau_and_people_are_told_once(house):
     assert report["advice"]["reason"] == "plateau"
     assert report["advice"]["recommend"] == "freeze"
     assert (await house.tick())["outcome"] == "rejected"
-    kinds = [one.kind for one in await house.read(lambda tx: tx.notices.listed())]
+    kinds = [one.kind for one in await house.read(lambda tx: tx.notices.listed(agents=EVERY_AGENT))]
     assert kinds.count("freeze_recommended") == len(house.ports.notifiers)
 
 

@@ -20,6 +20,7 @@ from surefoot.core.edit import Edit, apply_edits
 from surefoot.core.errors import Conflict, Unavailable
 from surefoot.core.rollout import RolloutSettings
 from surefoot.core.starter import starting_genome
+from surefoot.core.token import any_agent
 from surefoot.engine import durable
 from surefoot.engine.approve import approve, waiting
 from surefoot.engine.observe import observe
@@ -53,7 +54,7 @@ async def traffic(app: App, requests: int, start: int = 0) -> None:
         served = await serve(app.ports, "compass", f"alpha {number}", unit=f"u{number}", source=f"u{number}")
         live = await app.store.read(lambda tx: tx.agents.get("compass").live)
         verdict = "success" if served.version != 1 or live != 1 else "failure"
-        await observe(app.ports, served.trace_id, verdict=verdict)
+        await observe(app.ports, served.trace_id, verdict=verdict, sees=any_agent)
 
 
 async def until(holds: Callable[[], bool], app: App, seconds: float = 20) -> None:
@@ -193,3 +194,22 @@ async def test_a_version_that_was_never_put_before_the_gate_gets_no_traffic_unle
     assert (
         await start_rollout(app.ports, "compass", version.number, by="grace", forced_by="grace")
     ).forced_by == "grace"
+
+
+async def test_a_worker_whose_work_was_taken_over_while_it_slept_lets_go_of_it_when_it_wakes(app: App) -> None:
+    """Its machine was suspended for longer than a lease, and a worker on another machine claimed its executor."""
+    rollout = await rollout_under_way(app)
+    async with app.worker(poll_s=0.01) as worker:
+        await worker.operate(rollout, interval_s=1000)
+        await until(lambda: bool(durable._running()), app)
+        await worker._beat()
+        assert durable._running(), "a heartbeat in time changes nothing"
+        app.store.write_now(lambda tx: tx.executors.claim(lambda *_: True))
+        await worker._beat()
+        assert not durable._running()
+        assert [one.id for one in await worker.pending()] == [f"operate:{rollout}:0"], "whoever took it goes on with it"
+
+
+def test_the_machine_of_an_executor_is_told_apart_from_one_whose_name_begins_alike() -> None:
+    assert durable._host("web-2-77-1a2b3c4d") == "web-2"
+    assert durable._host("web-77-1a2b3c4d") == "web"

@@ -12,7 +12,7 @@ from surefoot.core.backlog import MIN_GAP
 from surefoot.core.case import split_of
 from surefoot.core.errors import Conflict, Invalid, NotFound, SurefootError
 from surefoot.engine.enlist import enlist
-from surefoot.engine.shelve import made, shelve
+from surefoot.engine.shelve import lever_by_hand, shelve
 from surefoot.engine.triage import sort_into_cases, triage
 
 SIDES = ("shown", "hidden", "val", "sealed", "later", "untouched")
@@ -37,7 +37,7 @@ async def unlabelled(house, number: int = 1) -> str:
 async def test_a_lever_that_a_person_made_is_the_one_that_the_next_tick_would_make(house, by):
     found = await failing(house, 60)
     what = found[0].trace_id if by == "trace" else found[0].symptom
-    mine = await made(house.ports, NAME, what, by="olga", reason="three people wrote to us")
+    mine = await lever_by_hand(house.ports, NAME, what, by="olga", reason="three people wrote to us")
     assert (mine.state, mine.failures, mine.note) == ("open", len(found), "olga: three people wrote to us")
     assert "lever-made" in await house.actions()
     after = (await triage(house.ports, NAME)).levers
@@ -47,17 +47,19 @@ async def test_a_lever_that_a_person_made_is_the_one_that_the_next_tick_would_ma
 async def test_one_failure_alone_is_enough_for_a_person(house):
     found = await failing(house, 1)
     assert len(found) < MIN_GAP
-    assert (await made(house.ports, NAME, found[0].trace_id, by="olga", reason="it was the mayor")).failures == 1
+    assert (
+        await lever_by_hand(house.ports, NAME, found[0].trace_id, by="olga", reason="it was the mayor")
+    ).failures == 1
 
 
 async def test_who_makes_it_twice_is_told_that_it_is_there_and_what_to_do(house):
     found = await failing(house)
-    mine = await made(house.ports, NAME, found[0].trace_id, by="olga", reason="why not")
+    mine = await lever_by_hand(house.ports, NAME, found[0].trace_id, by="olga", reason="why not")
     with pytest.raises(Conflict, match=f"{mine.id} of support answers this already: it is open"):
-        await made(house.ports, NAME, found[1].trace_id, by="ben", reason="me too")
+        await lever_by_hand(house.ports, NAME, found[1].trace_id, by="ben", reason="me too")
     await shelve(house.ports, NAME, mine.id, closed=True, by="olga", reason="wait")
     with pytest.raises(Conflict) as told:
-        await made(house.ports, NAME, found[0].symptom, by="ben", reason="me too")
+        await lever_by_hand(house.ports, NAME, found[0].symptom, by="ben", reason="me too")
     assert f"--reopen {mine.id}" in told.value.hint
 
 
@@ -68,13 +70,13 @@ async def test_who_makes_it_twice_is_told_that_it_is_there_and_what_to_do(house)
 async def test_a_lever_needs_a_failure_that_stands_a_person_and_a_reason(house, what, by, reason, error):
     await failing(house)
     with pytest.raises(error):
-        await made(house.ports, NAME, what, by=by, reason=reason)
+        await lever_by_hand(house.ports, NAME, what, by=by, reason=reason)
     assert await house.read(lambda tx: tx.levers.all(NAME)) == []
 
 
 async def test_what_a_tick_may_do_is_the_same_for_a_lever_that_a_person_made(house):
     found = await failing(house, 6)  # too few for a tick
-    await made(house.ports, NAME, found[0].trace_id, by="olga", reason="now")
+    await lever_by_hand(house.ports, NAME, found[0].trace_id, by="olga", reason="now")
     house.improver.plan = lambda brief: [know("refund")]
     report = await house.tick()
     assert (report["outcome"], house.improver.briefs) == ("hold", [])

@@ -22,6 +22,7 @@ from surefoot.core.errors import Conflict, Forbidden, Invalid, Unavailable
 from surefoot.core.exam.flake import STEADY
 from surefoot.core.exam.observed import Observed, ToolCall
 from surefoot.core.exam.suite import chosen
+from surefoot.core.token import EVERY_AGENT
 from surefoot.engine.labelled import label, next_blind, worth
 from surefoot.engine.reported import failing, report, traces_as_suite
 from surefoot.engine.run import Terms, begin, cancel, carry_out
@@ -168,7 +169,7 @@ async def held(app, run_id):
 
 
 async def listed(app):
-    ((one,), _) = await survey(app.ports, limit=9, kinds=["eval"])
+    ((one,), _) = await survey(app.ports, limit=9, kinds=["eval"], agents=EVERY_AGENT)
     return one.state
 
 

@@ -19,11 +19,12 @@ from surefoot.config import Settings
 from surefoot.core.errors import Conflict, Invalid
 from surefoot.core.exam.suite import Message
 from surefoot.core.job import Job
+from surefoot.core.token import EVERY_AGENT
 from surefoot.engine.labelled import Word, amended, label, next_blind, say, words_of, worth
 from surefoot.engine.once import this_process
 from surefoot.engine.run import Terms, at_work, begin, cancel, carry_out
 from surefoot.engine.survey import survey
-from surefoot.ports.trends import WorkSpot
+from surefoot.ports.undertakings import WorkSpot
 
 
 @pytest.fixture
@@ -141,7 +142,7 @@ async def test_a_run_whose_worker_is_gone_is_stale_and_is_closed_when_it_is_canc
         lambda tx: tx.evals.swap(replace(run, state=state, ended_at=None, worker=gone(), planned=9))
     )
     assert await at_work(app.ports, left) is False
-    (seen,), _ = await survey(app.ports, limit=10)
+    (seen,), _ = await survey(app.ports, limit=10, agents=EVERY_AGENT)
     assert (seen.state, seen.done, seen.planned) == ("stale", 3, 9)
     assert seen.pace.sentence == ""
     after = await cancel(app.ports, run.id, by="olga", reason="its machine went away")
@@ -164,20 +165,20 @@ async def test_a_run_whose_process_is_killed_is_stale_until_somebody_takes_it_up
         run_id, told = victim.stdout.readline().strip(), 0
         while told < 20:
             told = int(victim.stdout.readline())
-        (going,), _ = await survey(app.ports, limit=5)
+        (going,), _ = await survey(app.ports, limit=5, agents=EVERY_AGENT)
         assert (going.state, going.planned) == ("running", 3000)
         assert going.done >= told
     finally:
         victim.send_signal(signal.SIGKILL)
         victim.wait()
         victim.stdout.close()
-    (left,), _ = await survey(app.ports, limit=5)
+    (left,), _ = await survey(app.ports, limit=5, agents=EVERY_AGENT)
     assert left.state == "stale"
     assert left.pace.rest_s is None
     assert left.sentence.endswith(f"surefoot eval run --resume {run_id} does the rest")
     subject, room = Subject(), exams(app)
     await carry_out(app.ports, room, subject, run_id, Terms(concurrency=64))
-    (done,), _ = await survey(app.ports, limit=5)
+    (done,), _ = await survey(app.ports, limit=5, agents=EVERY_AGENT)
     assert (done.state, done.done) == ("done", 3000)
     assert len(subject.asked) <= 3000 - left.done  # what was there is not asked for again
 
@@ -192,7 +193,7 @@ async def test_a_run_that_another_worker_holds_is_not_stale(app: App) -> None:
         tx.evals.claim(run.id, [("c1", 5)], by="other", now=now, until=now + timedelta(seconds=20))
 
     app.store.write_now(work)
-    (seen,), _ = await survey(app.ports, limit=10)
+    (seen,), _ = await survey(app.ports, limit=10, agents=EVERY_AGENT)
     assert seen.state == "running"
     assert (await cancel(app.ports, run.id, by="olga", reason="enough")).state == "cancelling"
 
@@ -209,11 +210,11 @@ async def test_the_survey_gives_each_piece_of_work_once_whatever_the_page(app: A
                             state="done"))  # fmt: skip
 
     app.store.write_now(work)
-    whole, _ = await survey(app.ports, limit=1000)
+    whole, _ = await survey(app.ports, limit=1000, agents=EVERY_AGENT)
     for size in (1, 2, 3, 7, 46):
         found, after = [], None
         while True:
-            page, after = await survey(app.ports, limit=size, after=after)
+            page, after = await survey(app.ports, limit=size, after=after, agents=EVERY_AGENT)
             found += page
             if after is None:
                 break
@@ -224,12 +225,13 @@ async def test_the_survey_gives_each_piece_of_work_once_whatever_the_page(app: A
 
 async def test_what_began_later_stays_out_of_a_page_that_was_opened_before(app: App) -> None:
     run = await ran(app, a_suite(1), Subject())
-    (first,), _ = await survey(app.ports, limit=5)
+    (first,), _ = await survey(app.ports, limit=5, agents=EVERY_AGENT)
     later = replace(run, id="zz-later", started_at=app.ports.clock(), revision=0)
     app.store.write_now(lambda tx: tx.evals.begin(later, a_suite(1)))
-    again, _ = await survey(app.ports, limit=5, most=first.spot)
+    again, _ = await survey(app.ports, limit=5, most=first.spot, agents=EVERY_AGENT)
     assert [one.spot for one in again] == [first.spot]
-    assert [one.spot.id for one in (await survey(app.ports, limit=5))[0]] == ["zz-later", first.spot.id]
+    both, _ = await survey(app.ports, limit=5, agents=EVERY_AGENT)
+    assert [one.spot.id for one in both] == ["zz-later", first.spot.id]
 
 
 def test_spots_are_ordered_by_moment_then_kind_then_id(app: App) -> None:

@@ -18,6 +18,7 @@ from surefoot.core.notice import LEASE, Notice, document
 from surefoot.core.policy import Policy
 from surefoot.core.starter import starting_genome
 from surefoot.core.subscription import Subscription
+from surefoot.core.token import EVERY_AGENT
 from surefoot.engine import notify
 from surefoot.engine.approve import approve, ask, waiting
 from surefoot.engine.inspect import request, request_document
@@ -103,12 +104,12 @@ async def test_a_request_that_was_not_kept_is_not_announced(house, channel):
 
     def fails(tx):
         ask(tx, house.ports, approval, "it won")
-        assert len(tx.notices.listed()) == 1
+        assert len(tx.notices.listed(agents=EVERY_AGENT)) == 1
         raise Conflict("somebody was faster")
 
     with pytest.raises(Conflict):
         await house.write(fails)
-    assert await listed(house.ports, all_of_them=True) == []
+    assert await listed(house.ports, all_of_them=True, agents=EVERY_AGENT) == []
     assert await waiting(house.ports) == []
 
 
@@ -117,30 +118,30 @@ async def test_five_tries_then_a_dead_letter_that_is_seen_and_can_be_sent_again(
     await asked(wired(house, webhook=channel))
     pauses = []
     for _ in range(5):
-        (notice,) = await listed(house.ports)
+        (notice,) = await listed(house.ports, agents=EVERY_AGENT)
         pauses.append((notice.next_at - house.clock()).total_seconds())
         house.clock.advance(max(house.clock(), notice.next_at))
         await deliver(house.ports)
     assert pauses == pytest.approx([0, 5, 20, 80, 300], abs=2)
-    (dead,) = await listed(house.ports)
+    (dead,) = await listed(house.ports, agents=EVERY_AGENT)
     assert (dead.state, dead.tries, dead.error) == ("dead", 5, "down 4")
     assert "notice-dead" in await house.actions()
     house.later(days=1)
     assert (await deliver(house.ports)).notices == ()
     await redrive(house.ports, dead.id, by="ana")
     assert (await deliver(house.ports)).count("delivered") == 1
-    assert await listed(house.ports) == []
+    assert await listed(house.ports, agents=EVERY_AGENT) == []
     assert (await house.read(lambda tx: verify(tx.audit.all()))).intact
 
 
 async def test_only_a_person_sends_a_dead_letter_again_and_only_a_dead_one(house, channel):
     channel.trouble = [Forbidden("a private address", hint="allow it")]
     await asked(wired(house, webhook=channel))
-    (waits,) = await listed(house.ports)
+    (waits,) = await listed(house.ports, agents=EVERY_AGENT)
     with pytest.raises(Conflict, match="is waiting"):
         await redrive(house.ports, waits.id, by="ana")
     await deliver(house.ports)
-    (dead,) = await listed(house.ports)
+    (dead,) = await listed(house.ports, agents=EVERY_AGENT)
     assert (dead.state, dead.tries, dead.error) == ("dead", 1, "a private address (allow it)")
     with pytest.raises(Invalid, match="by a person"):
         await redrive(house.ports, dead.id, by=" ")

@@ -9,6 +9,7 @@ from scripted_house import NAME
 
 from surefoot.core.errors import Invalid, NotFound
 from surefoot.core.score import settled
+from surefoot.core.token import any_agent
 from surefoot.engine.observe import observe, violate
 from surefoot.ports import Verdicts
 
@@ -24,7 +25,9 @@ async def failing(house) -> list[str]:
 async def test_a_wrong_answer_is_a_failure_with_input_prediction_and_expectation_of_its_version(house):
     await house.agent()
     trace_id = await one(house)
-    outcome = await observe(house.ports, trace_id, expected=" Refund ", source="customer", feedback="no!")
+    outcome = await observe(
+        house.ports, trace_id, expected=" Refund ", source="customer", feedback="no!", sees=any_agent
+    )
     assert (outcome.verdict, outcome.expected) == ("failure", "Refund")
     (failure,) = await house.read(lambda tx: tx.outcomes.failures(NAME, limit=5))
     assert (failure.predicted, failure.expected, failure.version, failure.source) == ("other", "Refund", 1, "user-1")
@@ -34,7 +37,7 @@ async def test_a_wrong_answer_is_a_failure_with_input_prediction_and_expectation
 async def test_an_answer_is_compared_stripped_and_in_lower_case(house):
     await house.agent()
     trace_id = await one(house, "other")
-    assert (await observe(house.ports, trace_id, expected=" OTHER\n")).verdict == "success"
+    assert (await observe(house.ports, trace_id, expected=" OTHER\n", sees=any_agent)).verdict == "success"
     assert await failing(house) == []
 
 
@@ -42,8 +45,8 @@ async def test_no_expectation_is_no_failure_and_no_success(house):
     await house.agent()
     trace_id = await one(house)
     with pytest.raises(Invalid, match="says nothing"):
-        await observe(house.ports, trace_id, expected="  ")
-    assert (await observe(house.ports, trace_id, verdict="unknown")).verdict == "unknown"
+        await observe(house.ports, trace_id, expected="  ", sees=any_agent)
+    assert (await observe(house.ports, trace_id, verdict="unknown", sees=any_agent)).verdict == "unknown"
     assert await house.read(lambda tx: tx.outcomes.labelled(NAME)) == Verdicts(unknown=1)
     assert await failing(house) == []
 
@@ -53,7 +56,7 @@ async def test_no_expectation_is_no_failure_and_no_success(house):
 )
 async def test_a_bare_score_is_a_success_from_one_half_on(house, score, verdict):
     await house.agent()
-    assert (await observe(house.ports, await one(house), score=score)).verdict == verdict
+    assert (await observe(house.ports, await one(house), score=score, sees=any_agent)).verdict == verdict
 
 
 @pytest.mark.parametrize("score", [-0.01, 1.01, float("nan"), float("inf")])
@@ -61,7 +64,7 @@ async def test_an_impossible_score_is_refused_and_leaves_nothing(house, score):
     await house.agent()
     trace_id = await one(house)
     with pytest.raises(Invalid, match="outside"):
-        await observe(house.ports, trace_id, score=score)
+        await observe(house.ports, trace_id, score=score, sees=any_agent)
     assert await house.read(lambda tx: tx.outcomes.of(trace_id)) == []
 
 
@@ -69,7 +72,7 @@ async def test_a_label_the_agent_does_not_have_is_refused_and_named(house):
     await house.agent()
     trace_id = await one(house)
     with pytest.raises(Invalid, match="'refnud'") as caught:
-        await observe(house.ports, trace_id, expected="refnud")
+        await observe(house.ports, trace_id, expected="refnud", sees=any_agent)
     assert "billing, other, refund" in caught.value.hint
     assert await house.read(lambda tx: tx.outcomes.of(trace_id)) == []
 
@@ -77,7 +80,7 @@ async def test_a_label_the_agent_does_not_have_is_refused_and_named(house):
 async def test_an_outcome_for_no_trace_is_refused(house):
     await house.agent()
     with pytest.raises(NotFound, match="'nowhere'"):
-        await observe(house.ports, "nowhere", verdict="failure")
+        await observe(house.ports, "nowhere", verdict="failure", sees=any_agent)
 
 
 async def test_outcomes_are_appended_and_the_last_known_one_counts(house):
@@ -86,7 +89,7 @@ async def test_outcomes_are_appended_and_the_last_known_one_counts(house):
     said = ["failure", "failure", "unknown", "success", "unknown", "failure", "success", "unknown"]
     for verdict in said:
         house.later(days=1)
-        await observe(house.ports, trace_id, verdict=verdict)
+        await observe(house.ports, trace_id, verdict=verdict, sees=any_agent)
         outcomes = await house.read(lambda tx: tx.outcomes.of(trace_id))
         counts = settled(outcomes)
         labelled = await house.read(lambda tx: tx.outcomes.labelled(NAME))
@@ -99,10 +102,10 @@ async def test_outcomes_are_appended_and_the_last_known_one_counts(house):
 async def test_a_correction_removes_the_failure_and_a_second_one_brings_it_back_with_the_new_expectation(house):
     await house.agent()
     trace_id = await one(house)
-    await observe(house.ports, trace_id, expected="refund")
-    await observe(house.ports, trace_id, expected="other")
+    await observe(house.ports, trace_id, expected="refund", sees=any_agent)
+    await observe(house.ports, trace_id, expected="other", sees=any_agent)
     assert await failing(house) == []
-    await observe(house.ports, trace_id, expected="billing")
+    await observe(house.ports, trace_id, expected="billing", sees=any_agent)
     (failure,) = await house.read(lambda tx: tx.outcomes.failures(NAME, limit=5))
     assert failure.expected == "billing"
 
@@ -112,7 +115,7 @@ async def test_the_list_holds_the_last_five_hundred_and_corrections_make_room_fo
     traces = await house.history(520, labels=("refund",))
     assert await failing(house) == traces[:19:-1]
     for trace_id in traces[-10:]:
-        await observe(house.ports, trace_id, verdict="success")
+        await observe(house.ports, trace_id, verdict="success", sees=any_agent)
     assert await failing(house) == traces[509:9:-1]
 
 
@@ -124,7 +127,7 @@ async def test_a_violation_rolls_the_challenger_back_though_somebody_calls_the_a
     await house.weigh(rollout.id, 45)
     served = next(one for one in [await house.serve(n, unit=f"u{n}") for n in range(30)] if one.version == 2)
     await violate(house.ports, served.trace_id, "leaked a key")
-    await observe(house.ports, served.trace_id, verdict="success")
+    await observe(house.ports, served.trace_id, verdict="success", sees=any_agent)
     row = await reconcile(house.ports, rollout.id)
     assert (row.action, row.reason, row.weight_after) == ("roll_back", "zero_tolerance", 0)
 
@@ -142,8 +145,10 @@ async def test_a_violation_of_the_incumbent_does_not_blame_the_challenger(house)
 async def test_fifty_outcomes_at_once_are_all_kept(house):
     await house.agent()
     traces = await house.history(50, labels=("refund",))
-    await asyncio.gather(*(observe(house.ports, trace_id, verdict="unknown") for trace_id in traces))
-    await asyncio.gather(*(observe(house.ports, traces[0], verdict="failure", feedback=str(n)) for n in range(50)))
+    await asyncio.gather(*(observe(house.ports, trace_id, verdict="unknown", sees=any_agent) for trace_id in traces))
+    await asyncio.gather(*(
+        observe(house.ports, traces[0], verdict="failure", feedback=str(n), sees=any_agent) for n in range(50)
+    ))  # fmt: skip
     outcomes = await house.read(lambda tx: tx.outcomes.of(traces[0]))
     assert sorted(outcome.feedback for outcome in outcomes if outcome.feedback) == sorted(map(str, range(50)))
     assert len(await failing(house)) == 50
@@ -155,11 +160,12 @@ async def test_the_failure_log_loses_nothing_to_many_processes(builder, in_proce
     await house.agent()
     program = (
         "import asyncio, sys; from pathlib import Path; from scripted_house import opened\n"
+        "from surefoot.core.token import any_agent\n"
         "from surefoot.engine.observe import observe\n"
         "house = opened(Path(sys.argv[1]), 900 + int(sys.argv[2]))\n"
         "async def one(n):\n"
         "    served = await house.serve(f'{sys.argv[2]}-{n}')\n"
-        "    await observe(house.ports, served.trace_id, expected='refund')\n"
+        "    await observe(house.ports, served.trace_id, expected='refund', sees=any_agent)\n"
         "async def run(): await asyncio.gather(*[one(n) for n in range(60)])\n"
         "asyncio.run(run())"
     )

@@ -16,6 +16,7 @@ from surefoot.core.errors import Conflict, Forbidden, NotFound
 from surefoot.core.genome import Block, Genome
 from surefoot.core.policy import Policy
 from surefoot.core.rollout import RolloutSettings
+from surefoot.core.token import any_agent
 from surefoot.engine.approve import approve
 from surefoot.engine.observe import observe, violate
 from surefoot.engine.operate import ENDED, reconcile, start_rollout
@@ -327,17 +328,17 @@ async def test_one_label_a_unit_counts_and_it_is_that_of_its_earliest_labelled_r
             sum(row.challenger_failures + row.incumbent_failures for row in strata),
         )
 
-    await observe(house.ports, third.trace_id, verdict="success")
+    await observe(house.ports, third.trace_id, verdict="success", sees=any_agent)
     assert await counted() == (1, 0)
-    await observe(house.ports, second.trace_id, verdict="failure")
+    await observe(house.ports, second.trace_id, verdict="failure", sees=any_agent)
     assert await counted() == (0, 1), "an earlier request takes over when its label comes"
-    await observe(house.ports, first.trace_id, verdict="unknown")
+    await observe(house.ports, first.trace_id, verdict="unknown", sees=any_agent)
     assert await counted() == (0, 1), "unknown is no label"
-    await observe(house.ports, first.trace_id, verdict="success")
+    await observe(house.ports, first.trace_id, verdict="success", sees=any_agent)
     assert await counted() == (1, 0)
-    await observe(house.ports, first.trace_id, verdict="failure")
+    await observe(house.ports, first.trace_id, verdict="failure", sees=any_agent)
     assert await counted() == (0, 1), "a correction counts"
-    await observe(house.ports, third.trace_id, verdict="failure")
+    await observe(house.ports, third.trace_id, verdict="failure", sees=any_agent)
     assert await counted() == (0, 1)
 
 
@@ -346,7 +347,7 @@ async def test_a_chatty_unit_is_one_label(house):
     rollout = await house.rollout()
     for number in range(15):
         served = await house.serve(number, unit="chatty")
-        await observe(house.ports, served.trace_id, expected="refund")
+        await observe(house.ports, served.trace_id, expected="refund", sees=any_agent)
     (row,) = await house.read(lambda tx: tx.rollouts.strata(rollout.id))
     assert row.labels == 1
 
@@ -357,8 +358,8 @@ async def test_labels_count_for_the_epoch_of_the_first_request_whenever_they_com
     served = await house.serve(1, unit="ann")
     await house.weigh(rollout.id, 45)
     later = await house.serve(2, unit="ann")
-    await observe(house.ports, later.trace_id, expected="refund")
-    await observe(house.ports, served.trace_id, expected="refund")
+    await observe(house.ports, later.trace_id, expected="refund", sees=any_agent)
+    await observe(house.ports, served.trace_id, expected="refund", sees=any_agent)
     (row,) = await house.read(lambda tx: tx.rollouts.strata(rollout.id))
     assert (row.epoch, row.weight_percent, row.labels) == (1, 5.0, 1)
 

@@ -113,6 +113,21 @@ async def test_changes_are_told_in_order_and_resumed_where_one_left_off(house):
     assert await changes(house.ports, ONE, pattern="b*") == []
 
 
+async def test_a_change_that_fits_is_found_behind_many_that_do_not(house, monkeypatch):
+    monkeypatch.setattr("surefoot.engine.remember.PAGE", 3)
+    for key in (*(f"a.{n}" for n in range(7)), "b", "a.7", "b.2"):
+        await remember(house.ports, ONE, key, 1)
+    found = await changes(house.ports, ONE, pattern="b*", limit=1)
+    assert [one.key for one in found] == ["b"]
+    assert [one.key for one in await changes(house.ports, ONE, pattern="b*", after=found[0].seq)] == ["b.2"]
+
+
+async def test_changes_of_one_scope_are_told_alone(house):
+    await remember(house.ports, ONE, "k", 1, scope="session")
+    await remember(house.ports, ONE, "k", 1, scope="agent")
+    assert [one.place.scope for one in await changes(house.ports, ONE, scope="session")] == ["session"]
+
+
 async def test_items_are_found_by_their_words(house):
     for text in ("my card was eaten by the machine", "the parcel never came", "wrong invoice number"):
         await append(house.ports, ONE, "failures", {"text": text}, scope="agent")

@@ -9,6 +9,7 @@ from repo_house import Killed, Memory, Repo, git, planted
 
 from surefoot.core.errors import BudgetExhausted, Conflict, Forbidden, Invalid, Unavailable
 from surefoot.core.repo.commit import signed
+from surefoot.core.token import any_agent
 from surefoot.engine.inspect import agent_named
 from surefoot.engine.register import stop
 from surefoot.engine.repo.open import ready
@@ -367,7 +368,7 @@ async def test_a_repository_is_one_more_target_in_the_same_rooms(at_work):
     )
     report = await repo.tick()
     assert (report["genome"], report["bumped"]) == ("v002", True)
-    agent = await agent_named(repo.ports, "demo")
+    agent = await agent_named(repo.ports, "demo", sees=any_agent)
     assert (agent.tick, agent.live) == (1, 2)
 
     def look(tx):

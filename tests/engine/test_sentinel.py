@@ -85,7 +85,7 @@ async def test_a_provider_that_changes_underneath_is_caught_and_named(watched):
     assert moved.before == 1.0
     assert moved.after < 0.8
     assert {(usual, now) for _, usual, now in moved.answers} == {("billing", "other")}
-    assert "label=billing 100% → 0%" in night.alarm
+    assert "label=billing 100 % → 0 %" in night.alarm
     assert (await watched.actions())[-1] == "sentinel-alarm"
 
 

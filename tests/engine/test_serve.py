@@ -12,6 +12,7 @@ from surefoot.core.budget import Budget
 from surefoot.core.errors import Invalid, NotFound, Unavailable
 from surefoot.core.proposal import Cost
 from surefoot.core.rollout.assign import unit_share
+from surefoot.core.token import any_agent
 from surefoot.engine.observe import observe, violate
 from surefoot.engine.operate import reconcile, start_rollout
 from surefoot.engine.register import stop
@@ -151,7 +152,7 @@ async def test_a_unit_first_seen_before_the_canary_is_drawn_when_it_opens_and_co
         trace = await house.read(lambda tx, t=served.trace_id: tx.traces.get(t))
         assert (trace.arm == "challenger") == (served.version == 2)
         assert trace.weight_percent == 45
-        await observe(house.ports, served.trace_id, expected="refund")
+        await observe(house.ports, served.trace_id, expected="refund", sees=any_agent)
     (row,) = await house.read(lambda tx: tx.rollouts.strata(rollout.id))
     assert (row.weight_percent, row.labels, row.challenger_failures) == (45, 60, 0)
     assert row.challenger_labels > 0
@@ -259,8 +260,8 @@ async def test_the_earliest_request_is_the_one_that_came_first_not_the_one_that_
     await asyncio.sleep(0.05)
     late = await serve(house.ports, "support", "soon #refund", unit="ann")
     slow.set()
-    await observe(house.ports, late.trace_id, verdict="success")
-    await observe(house.ports, (await early).trace_id, verdict="failure")
+    await observe(house.ports, late.trace_id, verdict="success", sees=any_agent)
+    await observe(house.ports, (await early).trace_id, verdict="failure", sees=any_agent)
     (row,) = await house.read(lambda tx: tx.rollouts.strata(rollout.id))
     assert (row.labels, row.challenger_failures + row.incumbent_failures) == (1, 1)
 
@@ -272,7 +273,7 @@ async def test_text_that_utf8_cannot_carry_is_answered_and_kept_readable(house):
     trace = await house.read(lambda tx: tx.traces.get(served.trace_id))
     assert trace.input == "broken ? text\x00 ☃"
     assert (trace.output, trace.unit, trace.source) == ("no ?", "u?", "s?")
-    await observe(house.ports, served.trace_id, verdict="failure", feedback="\ud800")
+    await observe(house.ports, served.trace_id, verdict="failure", feedback="\ud800", sees=any_agent)
 
 
 async def test_an_unknown_agent_is_named_and_the_others_are_not_told(house):

@@ -10,6 +10,7 @@ from scripted_house import HABITS, NAME, know, taught
 from surefoot.core.divergence import divergence
 from surefoot.core.errors import Conflict
 from surefoot.core.policy import Policy
+from surefoot.core.token import EVERY_AGENT
 from surefoot.engine.operate import reconcile, start_rollout
 from surefoot.engine.register import offer_version
 from surefoot.engine.suspect import accuse
@@ -43,7 +44,7 @@ async def test_a_memorising_candidate_is_named_and_gets_no_traffic(house):
     with pytest.raises(Conflict, match=r"may not take traffic\. Reward hacking suspected"):
         await start_rollout(house.ports, NAME, number, by="bob")
     assert "reward-hacking-suspected" in await house.actions()
-    kinds = [one.kind for one in await house.read(lambda tx: tx.notices.listed())]
+    kinds = [one.kind for one in await house.read(lambda tx: tx.notices.listed(agents=EVERY_AGENT))]
     assert kinds.count("reward_hacking_suspected") == len(house.ports.notifiers)
     rollout = await start_rollout(house.ports, NAME, number, by="bob", forced_by="carol")
     assert rollout.forced_by == "carol"

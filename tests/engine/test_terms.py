@@ -10,6 +10,7 @@ from scripted_house import EAGER, HABITS, NAME
 from surefoot.core.errors import Conflict, Invalid, NotFound
 from surefoot.core.metric import metric_guard
 from surefoot.core.rollout import RolloutSettings
+from surefoot.core.token import any_agent
 from surefoot.engine.observe import observe
 from surefoot.engine.operate import reconcile, start_rollout
 from surefoot.engine.plan import planned
@@ -71,7 +72,7 @@ async def test_a_slower_challenger_that_is_right_more_often_is_held_and_the_metr
     for start in range(0, 3000, 300):
         for number in range(start, start + 300):
             served = await house.serve(number, "refund")
-            await observe(house.ports, served.trace_id, expected="refund")
+            await observe(house.ports, served.trace_id, expected="refund", sees=any_agent)
         row = await reconcile(house.ports, rollout.id)
         if row.reason == "watched_guard":
             break

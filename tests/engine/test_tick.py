@@ -18,6 +18,7 @@ from surefoot.core.edit import Edit
 from surefoot.core.errors import BudgetExhausted, Conflict, Forbidden, Unavailable
 from surefoot.core.policy import Policy
 from surefoot.core.starter import starting_genome
+from surefoot.core.token import any_agent
 from surefoot.engine.observe import observe
 from surefoot.engine.operate import start_rollout
 from surefoot.engine.register import stop
@@ -118,10 +119,10 @@ async def test_an_agent_that_is_right_already_gets_nothing_to_fix_and_the_improv
     await bare.agent(genome=taught(starting_genome(LABELS), *LABELS), habits=replace(HABITS, headroom=0.02))
     traces = await bare.history(150)
     for trace_id in traces[2:80:3]:  # they failed once, for a reason that is gone
-        await observe(bare.ports, trace_id, verdict="failure", expected="refund")
+        await observe(bare.ports, trace_id, verdict="failure", expected="refund", sees=any_agent)
     report = await bare.tick()
     assert (report["outcome"], report["release"], report["rollout"]) == ("nothing_to_fix", None, None)
-    assert "100.0% of" in report["reason"]
+    assert "100.0 % of" in report["reason"]
     assert bare.improver.briefs == []
     assert await bare.states() == {1: "live"}
     assert await bare.read(lambda tx: tx.looks.all(NAME)) == []
@@ -130,7 +131,7 @@ async def test_an_agent_that_is_right_already_gets_nothing_to_fix_and_the_improv
 async def test_failures_that_do_not_come_back_are_no_lever(bare):
     await bare.agent(genome=taught(starting_genome(LABELS), *LABELS))
     for trace_id in (await bare.history(150))[:25]:
-        await observe(bare.ports, trace_id, verdict="failure", feedback="I changed my mind")
+        await observe(bare.ports, trace_id, verdict="failure", feedback="I changed my mind", sees=any_agent)
     report = await bare.tick()
     assert (report["outcome"], bare.improver.briefs) == ("nothing_to_fix", [])
     assert "comes back" in report["reason"]

@@ -14,6 +14,7 @@ from surefoot.core.draft import Accepted, Draft
 from surefoot.core.errors import Unavailable
 from surefoot.core.policy import Policy
 from surefoot.core.starter import starting_genome
+from surefoot.core.token import any_agent
 from surefoot.core.trace import Trace
 from surefoot.engine.observe import observe
 from surefoot.engine.triage import triage
@@ -64,7 +65,7 @@ async def test_corrected_failures_do_not_count_towards_twenty(house):
     await house.agent()
     traces = await house.history(22, labels=("refund",))
     for trace_id in traces[:3]:
-        await observe(house.ports, trace_id, verdict="success")
+        await observe(house.ports, trace_id, verdict="success", sees=any_agent)
     assert "19 failures" in (await triage(house.ports, NAME)).hold
 
 
@@ -243,7 +244,7 @@ async def test_a_failure_without_an_expectation_counts_but_makes_no_case(house):
     await house.agent()
     for number in range(25):
         served = await house.serve(number)
-        await observe(house.ports, served.trace_id, verdict="failure")
+        await observe(house.ports, served.trace_id, verdict="failure", sees=any_agent)
     found = await triage(house.ports, NAME)
     assert (found.hold, found.gaps, await cases(house)) == ("", (), [])
 
@@ -263,7 +264,7 @@ async def test_the_same_text_with_two_labels_stays_in_one_split(house):
 async def test_an_outcome_that_is_corrected_before_triage_makes_one_case_with_the_last_label(house):
     await house.agent()
     traces = await house.history(25, labels=("refund",))
-    await observe(house.ports, traces[0], expected="billing")
+    await observe(house.ports, traces[0], expected="billing", sees=any_agent)
     await triage(house.ports, NAME)
     assert Counter(case.expected for case in await cases(house)) == {"refund": 24, "billing": 1}
 
@@ -290,6 +291,6 @@ async def test_a_rerun_uses_the_slices_of_the_request(house):
 
     await house.write(work)
     for number in range(30):
-        await observe(house.ports, f"t{number}", expected="refund")
+        await observe(house.ports, f"t{number}", expected="refund", sees=any_agent)
     await triage(house.ports, NAME)
     assert {tuple(case.slices.items()) for case in await cases(house)} == {(("tenant", "acme"),)}

@@ -11,6 +11,7 @@ from scripted_house import HABITS, NAME, say
 from surefoot.core.backlog import Lever, top
 from surefoot.core.policy import Policy
 from surefoot.core.score import Outcome
+from surefoot.core.token import any_agent
 from surefoot.core.trace import Trace
 from surefoot.engine.observe import observe
 from surefoot.engine.triage import triage
@@ -87,7 +88,7 @@ async def test_what_is_worse_ranks_before_what_is_as_frequent(house):
     for number, trace_id in enumerate(traces):
         half_right = number % 2 == 0
         await observe(house.ports, trace_id, verdict="failure", score=0.6 if half_right else 0.0,
-                      expected=("refund", "billing")[number % 2])  # fmt: skip
+                      expected=("refund", "billing")[number % 2], sees=any_agent)  # fmt: skip
     found = await triage(house.ports, NAME)
     by_gap = await levers(house)
     assert found.levers[0].gap == "missed:billing"

@@ -192,3 +192,24 @@ async def test_a_server_walks_a_long_record_by_itself_and_notes_its_size_once_a_
     assert not await note_size(house.ports)
     ((_, size),) = await house.ports.store.read(lambda tx: sizes(tx, house.ports.clock()))
     assert size > 100_000
+
+
+async def test_who_asks_while_labels_are_counted_anew_hears_what_is_found_and_nothing_is_kept_of_it(house, monkeypatch):
+    counts, go_on_now = [], asyncio.Event()
+
+    async def counted(ports):
+        counts.append(1)
+        await go_on_now.wait()
+        return ["r-1"]
+
+    monkeypatch.setattr("surefoot.engine.verify.miscounted", counted)
+    walking = Walking(house.ports)
+    asked = [asyncio.create_task(walking.miscounted()) for _ in range(5)]
+    await asyncio.sleep(0)
+    asked[0].cancel()
+    await asyncio.sleep(0)
+    go_on_now.set()
+    assert await asyncio.gather(*asked[1:]) == [["r-1"]] * 4
+    assert len(counts) == 1
+    assert await walking.miscounted() == ["r-1"]
+    assert len(counts) == 2

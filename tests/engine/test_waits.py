@@ -44,7 +44,7 @@ def asked(house, monkeypatch):
         return owner == "new"
 
     monkeypatch.setattr(once, "works", works)
-    monkeypatch.setattr(work, "works", works)
+    monkeypatch.setattr(work, "alive_here", works)
     return replace(house.ports, store=store), inside
 
 

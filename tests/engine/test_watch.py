@@ -14,6 +14,7 @@ from surefoot.core.audit import verify
 from surefoot.core.errors import Conflict, Forbidden, Invalid, NotFound
 from surefoot.core.incident import Incident
 from surefoot.core.score import Outcome
+from surefoot.core.token import any_agent
 from surefoot.core.trace import Trace
 from surefoot.engine.approve import approve
 from surefoot.engine.incident import close, listed
@@ -177,10 +178,10 @@ async def test_the_stream_is_in_the_order_in_which_labels_arrived(house):
     rollout = await promoted(house)
     served = [await house.serve(n, unit=f"u{n}") for n in range(3)]
     for at, verdict in ((2, "failure"), (0, "unknown"), (1, "success"), (0, "success")):
-        await observe(house.ports, served[at].trace_id, verdict=verdict)
+        await observe(house.ports, served[at].trace_id, verdict=verdict, sees=any_agent)
     failed = await house.read(lambda tx: [bad for *_, bad in tx.rollouts.label_stream(rollout.holdback_scope)])
     assert failed == [True, False, False]
-    await observe(house.ports, served[1].trace_id, verdict="failure")
+    await observe(house.ports, served[1].trace_id, verdict="failure", sees=any_agent)
     failed = await house.read(lambda tx: [bad for *_, bad in tx.rollouts.label_stream(rollout.holdback_scope)])
     assert failed == [True, True, False], "a correction changes what is said, not when"
 

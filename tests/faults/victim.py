@@ -24,6 +24,7 @@ from surefoot.core.policy import Policy
 from surefoot.core.proposal import Cost
 from surefoot.core.rollout import RolloutSettings
 from surefoot.core.starter import starting_genome
+from surefoot.core.token import any_agent
 from surefoot.engine import durable, operate
 from surefoot.engine.approve import approve
 from surefoot.engine.observe import observe
@@ -105,7 +106,7 @@ async def prepare(ports: Ports) -> None:
     for label in WORDS:
         for number, text in enumerate(texts(label, 60)):
             served = await serve(ports, AGENT, text, unit=f"{label}-{number}", source=f"{label}-{number}")
-            await observe(ports, served.trace_id, expected=label)
+            await observe(ports, served.trace_id, expected=label, sees=any_agent)
 
 
 async def tick_until_done(store: Path) -> None:
@@ -151,7 +152,7 @@ async def rollout_until_done(store: Path) -> None:
             label = sorted(WORDS)[count % 3]
             text = texts(label, 60)[count % 60]
             served = await serve(ports, AGENT, text, unit=f"live-{datetime.now(UTC).timestamp()}", source="live")
-            await observe(ports, served.trace_id, expected=label)
+            await observe(ports, served.trace_id, expected=label, sees=any_agent)
             if now.state == "awaiting_approval":
                 try:
                     await approve(ports, now.approval, "approved", by="grace")

@@ -20,6 +20,7 @@ from surefoot.adapters import telemetry
 from surefoot.adapters.otlp.body import attributes_of
 from surefoot.adapters.telemetry import OtlpTelemetry, Receiver, headers_in
 from surefoot.core.errors import Invalid
+from surefoot.core.token import any_agent
 from surefoot.core.trace import Trace
 from surefoot.engine.observe import observe
 from surefoot.ports.telemetry import Answered, Told
@@ -119,7 +120,7 @@ def test_a_request_of_the_gateway_and_its_verdict_reach_a_receiver(
         extra_headers={"traceparent": f"00-{OUTSIDE}-{ABOVE}-01"},
     )  # fmt: skip
     ours = answer.headers["x-surefoot-trace-id"]
-    asyncio.run(observe(house.app.ports, ours, verdict="failure", source="ann", feedback="no rule"))
+    asyncio.run(observe(house.app.ports, ours, verdict="failure", source="ann", feedback="no rule", sees=any_agent))
     collector.wait(lambda: len(collector.spans) == 2 and bool(collector.records))
     agent, chat = collector.spans
     assert {one.trace_id.hex() for one in (*collector.spans, *collector.records)} == {OUTSIDE}

@@ -140,6 +140,7 @@ def test_what_the_assigned_version_cannot_serve_is_its_failure_and_no_later_word
     app: App, clock: Clock
 ) -> None:
     async def story(scene: Scene) -> None:
+        from surefoot.core.token import any_agent
         from surefoot.engine.observe import observe
 
         await scene.side_by_side()
@@ -148,7 +149,7 @@ def test_what_the_assigned_version_cannot_serve_is_its_failure_and_no_later_word
         for unit in mine:
             one = await scene.ask(unit)
             assert (one.version, one.stood_in_for, one.arm, one.rollout) == ("1.0.0", "2.1.0", "incumbent", "")
-            await observe(app.ports, one.id, verdict="success")
+            await observe(app.ports, one.id, verdict="success", sees=any_agent)
         assert scene.labels() == {("challenger", "failures"): len(mine)}
 
     asyncio.run(story(Scene(app, clock)))

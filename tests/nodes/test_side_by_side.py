@@ -142,7 +142,7 @@ def test_an_ill_process_and_one_that_drains_have_no_share_until_they_are_well(ho
 
 @pytest.mark.slow
 def test_a_lease_without_a_heartbeat_ends_and_a_connector_may_be_read_only(tmp_path: Path) -> None:
-    with house(tmp_path, ttl_s=1.5, connector={"token_env": "CONNECTOR_TOKEN", "read_only": True}) as home:
+    with house(tmp_path, ttl_s=3, connector={"token_env": "CONNECTOR_TOKEN", "read_only": True}) as home:
         one = home.up("1.0.0")
         assert home.execute().status == 200
         assert home.versions()["1.0.0"]["health_status"] == "healthy"

@@ -85,6 +85,9 @@ class Ends:
         await ended(self.door.app.ports, job, exit_code=0, result={"ended": "at once"})
         return this_process()
 
+    async def stop(self, job: str, owner: str) -> bool:
+        return False
+
 
 @dataclass
 class Furnished:
@@ -203,7 +206,8 @@ def _of(door: Door, agent: str) -> Ids:
             "approval": [one.id for one in tx.approvals.all(agent)], "version": [1, 2],
             "lever": [one.id for one in tx.levers.all(agent)], "execution_id": [], "run": [], "before": [],
             "incident": [one.id for one in tx.incidents.all(agent)], "key": ["limit"], "name": ["ship"],
-            "job": [one.id for one in tx.jobs.all(limit=9, agents=[agent])], "session": ["s-1"],
+            "job": [one.id for one in tx.jobs.all(limit=9, agents=[agent])],
+            "work": [f"job-{CODE[agent]}"], "session": ["s-1"],
             "process": [one.id for one in tx.processes.of(agent)], "target": [f"{NODE}.classify", f"{NODE}.late"],
             "trace": [f"trace-{CODE[agent]}"], "trace_id": [f"trace-{CODE[agent]}"], "what": ["traces", "outcomes"],
             "execution": [""], "execution_ids": [], "external_id": [f"ext-trace-{CODE[agent]}"],

@@ -22,7 +22,7 @@ from surefoot.core.genome import Block, Genome
 from surefoot.core.proposal import Cost
 from surefoot.core.rollout import RolloutSettings
 from surefoot.core.starter import starting_genome
-from surefoot.core.token import hashed
+from surefoot.core.token import any_agent, hashed
 from surefoot.engine.observe import observe
 from surefoot.engine.operate import reconcile, start_rollout
 from surefoot.engine.register import create_agent, offer_version
@@ -120,7 +120,7 @@ async def traffic(app: App, count: int, *, agent: str = "support", start: int = 
     for number in range(start, start + count):
         right = LABELS[number % 2]
         served = await serve(app.ports, agent, f"request {number} label:{right}", source=f"user-{number}")
-        await observe(app.ports, served.trace_id, expected=right)
+        await observe(app.ports, served.trace_id, expected=right, sees=any_agent)
 
 
 async def canary(app: App) -> str:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from base64 import b64decode
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -38,13 +41,26 @@ def test_settings_are_set_one_by_one_and_only_on_what_was_looked_at(door: Door) 
     assert (after.status, after.json["settings"]["arms"], after.json["settings"]["rollout"]["hard_guard"]) == (
         200, 2, 50.0)  # fmt: skip
     assert after.json["settings"]["min_failures"] == seen.json["settings"]["min_failures"]
-    assert after.tag != seen.tag == door.get("/agents/other/settings").tag
+    assert len({after.tag, seen.tag, door.get("/agents/other/settings").tag}) == 3
     problem(door.put("/agents/support/settings", {"arms": 2}, If_Match=seen.tag), 412, "conflict")
     problem(door.put("/agents/support/settings", {"arms": 2}, If_Match=after.tag), 409, "conflict")
     for wrong in ({"arms": 0}, {"rollout": {"ceiling_percent": 80}}, {"rollout": {"nothing": 1}}, {"bounds": {}},
                   {"rollout": {"floor_percent": "five"}}, {"model": "no-such-model"}):  # fmt: skip
         assert door.put("/agents/support/settings", wrong, If_Match=after.tag).status in (404, 422), wrong
     assert door.get("/agents/support/settings").tag == after.tag
+
+
+def test_ticks_move_nothing_that_somebody_looked_at_to_set_it(door: Door) -> None:
+    async def one_more_tick(app: Any) -> None:
+        def work(tx: Any) -> None:
+            agent = tx.agents.get("support")
+            tx.agents.swap(replace(agent, tick=agent.tick + 1, last_tick_at=datetime.now(UTC)))
+
+        await app.ports.store.write(work)
+
+    seen = door.get("/agents/support/settings")
+    door.do(one_more_tick)
+    assert door.put("/agents/support/settings", {"arms": 2}, If_Match=seen.tag).status == 200
 
 
 def test_versions_are_listed_compared_offered_and_made_current_again(door: Door) -> None:
@@ -140,6 +156,18 @@ def test_what_was_found_is_listed_page_by_page(door: Door) -> None:
     assert door.get("/agents/support/budget").json["usd"] == 0
     assert door.get("/incidents?all=true").json == {"incidents": [], "next": None}
     assert door.get("/agents/support/plan").json["plans"]
+
+
+def test_the_causes_of_failures_are_told_as_the_page_tells_them_and_hidden_from_who_may_not_read(door: Door) -> None:
+    told = door.get("/agents/support/causes").json
+    assert told["single"] + sum(one["failures"] for one in told["causes"]) == told["window"] == 15
+    first = told["causes"][0]
+    assert (first["status"], first["lever"], first["trend"]) == ("new", None, "steady")
+    assert first["older"] + first["newer"] == first["failures"]
+    assert {door.get(f"/traces/{one}").json["verdict"] for one in first["examples"]} == {"failure"}
+    veiled = door.get("/agents/support/causes?limit=1", by="vera").json
+    assert veiled["causes"][0]["hidden"]
+    assert first["key"] not in str(veiled) + b64decode(f"{veiled['next'] or ''}==", b"-_").decode(errors="replace")
 
 
 def test_a_made_up_cursor_is_refused(door: Door) -> None:

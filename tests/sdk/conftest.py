@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from sdk_house import Scene, Served, create, embedded, opened, remote, settings_for
 from upstream import Upstream
 
-from surefoot.app import App
+from surefoot.app import App, misfit
 from surefoot.config import ModelSettings
 from surefoot.sdk.agent import Agent
 from surefoot.sdk.connect import new_id
@@ -74,5 +74,5 @@ async def _nothing() -> None: ...
 def scene(place: Place) -> Scene:
     name = next(place.names)
     create(place.app, name)
-    agent = Agent(name, place.house, new_id)
+    agent = Agent(name, place.house, new_id, misfit)
     return Scene(kind=place.kind, agent=agent, app=place.app, house=place.house, names=place.names)

@@ -19,7 +19,7 @@ from typing import Any
 import httpx2
 import uvicorn
 
-from surefoot.app import App, build
+from surefoot.app import App, build, misfit
 from surefoot.config import Settings, TokenSettings
 from surefoot.core.agent import Habits
 from surefoot.core.genome import Block, Genome
@@ -115,7 +115,7 @@ class Scene:
 
     def named(self, name: str) -> Agent:
         """An agent at the same place."""
-        return Agent(name, self.house, new_id)
+        return Agent(name, self.house, new_id, misfit)
 
     def another(self) -> Agent:
         """An agent that is new."""
@@ -180,12 +180,12 @@ def embedded(settings: Settings) -> Agent:
     def opens(_: object) -> Any:
         return opened(settings).inside()
 
-    return agent_at("support", url=None, token=None, store=settings.store, opens=opens, environ={})
+    return agent_at("support", url=None, token=None, store=settings.store, opens=opens, misfit=misfit, environ={})
 
 
 def remote(url: str, cache: Path, token: str = TOKEN) -> Agent:
     environ = {"SUREFOOT_URL": url, "SUREFOOT_TOKEN": token, "XDG_CACHE_HOME": str(cache)}
-    return agent_at("support", url=None, token=None, store=None, opens=_never, environ=environ)
+    return agent_at("support", url=None, token=None, store=None, opens=_never, misfit=misfit, environ=environ)
 
 
 def _never(_: object) -> Any:

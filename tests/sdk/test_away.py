@@ -20,7 +20,7 @@ from sdk_house import TOKEN, Process, Served, create, free_port, opened, remote,
 from surefoot.core.errors import Invalid, SurefootError, Unavailable
 from surefoot.core.memory import Where
 from surefoot.core.signature import Unauthenticated
-from surefoot.core.token import hashed
+from surefoot.core.token import EVERY_AGENT, hashed
 from surefoot.engine.pause import decide_pause
 from surefoot.engine.remember import remember
 from surefoot.sdk.agent import Agent
@@ -184,7 +184,7 @@ def test_a_pause_outlives_the_program_and_the_server(server: Process, app: Any) 
     )
     server.start()
     with program(server, text) as first:
-        soon(lambda: app.store.read_now(lambda tx: tx.pauses.listed()), 20)
+        soon(lambda: app.store.read_now(lambda tx: tx.pauses.listed(agents=EVERY_AGENT)), 20)
         first.send_signal(signal.SIGKILL)
         first.wait(10)
     with program(server, text) as second:
@@ -194,7 +194,7 @@ def test_a_pause_outlives_the_program_and_the_server(server: Process, app: Any) 
         asyncio.run(decide_pause(app.ports, "support", "promote-2.1.0", "approved", by="rita", feedback="go"))
         out, err = second.communicate(timeout=30)
         assert json.loads(out) == ["approved", "go"], err
-    assert len(app.store.read_now(lambda tx: tx.pauses.listed())) == 1
+    assert len(app.store.read_now(lambda tx: tx.pauses.listed(agents=EVERY_AGENT))) == 1
 
 
 @pytest.mark.slow

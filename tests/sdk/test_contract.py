@@ -223,14 +223,6 @@ def test_what_happens_inside_a_call_is_kept_as_steps_of_its_trace(scene: Scene) 
     assert [one.verdict for one in scene.outcomes(trace.id)] == ["success"]
 
 
-def test_a_generator_is_refused_with_a_reason(scene: Scene) -> None:
-    async def stream(text: str):
-        yield text
-
-    with pytest.raises(Invalid, match="has no one answer"):
-        scene.agent.entry(stream)
-
-
 def test_rules_apply_by_the_slices_that_a_call_names(scene: Scene) -> None:
     @scene.agent.entry(slices=("plan",))
     async def answers(text: str, plan: str = "") -> str:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sdk_house import Scene
 
 from surefoot.core.errors import NotFound
+from surefoot.core.trace import apart
 from surefoot.engine.enter import Entered, Step, Told, enter
 from surefoot.engine.serve import seated
 
@@ -65,9 +66,14 @@ def test_what_is_wrong_is_named_and_spoils_nothing_else(scene: Scene) -> None:
     asyncio.run(enter(scene.app.ports, other.name, [taken]))
     good, unknown = told(scene), told(scene, version=77)
     done = entered(scene, unknown, taken, good)
-    assert (done.kept, done.known) == (1, 0)
-    assert set(done.refused) == {unknown.id, taken.id}
-    assert "another agent" in done.refused[taken.id]
+    assert (done.kept, done.known, set(done.refused)) == (2, 0, {unknown.id})
+    holders = scene.see(
+        lambda tx: {one: tx.traces.get(one).agent for one in (taken.id, apart(taken.id, scene.agent.name))}
+    )
+    assert holders == {taken.id: other.name, apart(taken.id, scene.agent.name): scene.agent.name}, (
+        "none silences another"
+    )
+    assert (entered(scene, taken).kept, entered(scene, taken).known) == (0, 1)
     with pytest.raises(NotFound):
         scene.see(lambda tx: tx.traces.get(unknown.id))
 
@@ -79,8 +85,9 @@ def test_no_spelling_of_an_id_adds_steps_to_the_trace_of_another_agent(scene: Sc
     bits = one.id.replace("-", "")
     for name in (one.id.upper(), bits, bits.upper(), "-".join(bits)):
         done = asyncio.run(enter(scene.app.ports, other.name, [told(scene, id=name, steps=(step,))]))
-        assert "another agent" in done.refused[name]
-    assert scene.see(lambda tx: tx.spans.of_trace(bits)) == []
+        assert done.refused == {}
+    assert {span.agent for span in scene.see(lambda tx: tx.spans.of_trace(bits))} == {other.name}
+    assert scene.see(lambda tx: tx.spans.of_trace(bits, agents=[scene.agent.name])) == []
 
 
 def test_nothing_is_dated_after_it_came_and_secrets_are_not_kept(scene: Scene) -> None:

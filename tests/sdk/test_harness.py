@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 from sdk_house import create, settings_for
 
-from surefoot.app import App, build
+from surefoot.app import App, build, misfit
 from surefoot.config import ModelSettings
 from surefoot.core.budget import Budget
 from surefoot.core.errors import BudgetExhausted, Conflict, Invalid, Unavailable
@@ -102,7 +102,7 @@ def house(endpoint: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[t
     bounded(app, Budget())  # what is tested here are the limits of a conversation
     agent = agent_at(
         "support", url=None, token=None, store=chosen.store, environ={},
-        opens=lambda _: build(chosen, environ={}).inside(),
+        opens=lambda _: build(chosen, environ={}).inside(), misfit=misfit,
     )  # fmt: skip
     yield app, agent
     closed(agent._house)

@@ -19,6 +19,7 @@ from surefoot.app import App
 from surefoot.cli import main
 from surefoot.core.execution import Execution, overdue
 from surefoot.core.signature import sign
+from surefoot.core.token import EVERY_AGENT
 from surefoot.engine.dispatch import Dispatching
 from surefoot.engine.notify import listed
 from surefoot.engine.pause import decide_pause, pause, pause_named
@@ -124,7 +125,8 @@ def test_a_signed_message_decides_and_a_copy_of_it_does_not(http: Any) -> None:
 def test_people_are_told_of_the_question_and_of_the_answer(http: Any, desk: tuple[App, str]) -> None:
     http("POST", PAUSES, {"name": "p-5", "reason": "may I?"})
     http("POST", f"{PAUSES}/p-5/decision", {"decision": "rejected", "feedback": "not today"}, token=REVIEWER)
-    told = [one for one in asyncio.run(listed(desk[0].ports, all_of_them=True)) if one.facts.get("pause") == "p-5"]
+    found = asyncio.run(listed(desk[0].ports, all_of_them=True, agents=EVERY_AGENT))
+    told = [one for one in found if one.facts.get("pause") == "p-5"]
     assert [one.kind for one in told] == ["pause_requested", "pause_decided"]
     assert "surefoot pauses decide p-5 --agent support" in str(told[0].facts["look"])
     assert told[1].sentence == "rita said rejected: not today"
@@ -145,7 +147,7 @@ def test_what_is_secret_in_a_question_or_an_answer_is_kept_nowhere(http: Any, de
     assert (again.status_code, again.json()) == (200, heard), "saying the same again is still the same"
 
     def everything(tx: Any) -> str:
-        rows = [tx.pauses.listed(), tx.audit.all(), tx.notices.listed()]
+        rows = [tx.pauses.listed(agents=EVERY_AGENT), tx.audit.all(), tx.notices.listed(agents=EVERY_AGENT)]
         return repr(rows)
 
     assert key not in desk[0].store.read_now(everything)

@@ -14,6 +14,7 @@ import pytest
 from sdk_house import Scene, Served, create, embedded, free_port, opened, remote, settings_for, soon
 from upstream import Upstream
 
+from surefoot.app import misfit
 from surefoot.config import ModelSettings
 from surefoot.core.errors import Invalid, SurefootError, Unavailable
 from surefoot.sdk.agent import Agent
@@ -38,7 +39,7 @@ def agent(scene: Scene, upstream: Upstream) -> Agent:
     """An agent whose model answers in pieces."""
     name = next(scene.names)
     create(scene.app, name, model="far")
-    scene.agent = Agent(name, scene.house, new_id)
+    scene.agent = Agent(name, scene.house, new_id, misfit)
     return scene.agent
 
 
@@ -310,7 +311,7 @@ def test_a_stream_of_nobody_is_refused(scene: Scene, upstream: Upstream) -> None
 
 def test_with_nobody_there_it_is_away_and_the_call_can_go_on() -> None:
     house = House(Place(url=f"http://127.0.0.1:{free_port()}"), kept_in=None)
-    agent = Agent("support", house, new_id)
+    agent = Agent("support", house, new_id, misfit)
 
     @agent.entry
     async def answer(text: str) -> str:

@@ -27,6 +27,7 @@ from surefoot.core.genome import Block, Genome
 from surefoot.core.proposal import Cost
 from surefoot.core.rollout import RolloutSettings
 from surefoot.core.starter import starting_genome
+from surefoot.core.token import any_agent
 from surefoot.engine.observe import observe
 from surefoot.engine.operate import reconcile, start_rollout
 from surefoot.engine.register import create_agent, offer_version
@@ -225,7 +226,7 @@ async def traffic(app: App, count: int, *, agent: str, start: int = 0) -> list[s
     for number in range(start, start + count):
         right = LABELS[number % 2]
         served = await serve(app.ports, agent, f"request {number} label:{right}", source=f"user-{number}")
-        await observe(app.ports, served.trace_id, expected=right)
+        await observe(app.ports, served.trace_id, expected=right, sees=any_agent)
         traces.append(served.trace_id)
     return traces
 

@@ -156,6 +156,30 @@ def test_what_is_not_there_is_404_in_the_one_shape(door: Door, path: str) -> Non
     problem(door.get(f"{V1}{path}", by="vera"), 404, "not_found")
 
 
+def test_a_body_that_cannot_be_read_is_told_what_to_send(door: Door) -> None:
+    at, body = f"{V1}/agents/support/rollback", b'{"reason": "night"}'
+    plain = door.ask("POST", at, body, by="olga", Content_Type="text/plain")
+    assert problem(plain, 422, "invalid") == "the body is not sent as JSON"
+    assert "Content-Type: application/json" in plain.json["hint"]
+    broken = door.ask("POST", at, body[:10], by="olga", Content_Type="application/json")
+    assert problem(broken, 422, "invalid").startswith("the body is no JSON, from character ")
+
+
+def test_a_parameter_that_a_route_does_not_name_is_refused_and_does_nothing(door: Door) -> None:
+    before = door.actions()
+    typo = door.delete(f"{V1}/actors/ada?dryrun=true", by="ana")
+    assert problem(typo, 422, "invalid") == "there is no parameter 'dryrun' here"
+    assert "dry_run" in typo.json["hint"]
+    assert door.actions() == before
+    assert door.delete(f"{V1}/actors/ada?dry_run=true", by="ana").json["dry_run"]
+    problem(
+        door.get(f"{V1}/agents/support/traces?slice=tenant%3Da&slice=plan%3Db&verdct=failure", by="vera"),
+        422,
+        "invalid",
+    )
+    problem(door.get(f"{V1}/agents?x=1", by="vera"), 422, "invalid")
+
+
 # Coming in -----------------------------------------------------------------------------------------------------------
 
 ROUTES = [

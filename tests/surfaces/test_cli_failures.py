@@ -27,6 +27,18 @@ def test_a_lever_is_made_of_a_failure_and_made_once(cli: Any, scene: Any) -> Non
     assert "lists them" in cli("levers", "support", "--make", "x", "--by", "o", "--why", "w", code=2).err
 
 
+def test_the_causes_stand_above_the_failures(cli: Any, scene: Any) -> None:
+    scene.agent()
+    scene.traffic(10)
+    (cause,) = cli("failures", "support", "--json").json["causes"]
+    assert (cause["status"], cause["failures"], cause["trend"], cause["lever"]) == ("new", 5, "steady", None)
+    said = cli("failures", "support").out
+    assert said.index(cause["title"]) < said.index("trace")
+    trace = cli("failures", "support", "--limit", "1", "--json").json["shown"][0]["trace"]
+    cli("levers", "support", "--make", trace, "--by", "olga", "--why", "they called")
+    assert cli("failures", "support", "--json").json["causes"][0]["status"] == "known"
+
+
 def test_a_request_becomes_a_case_once_and_no_side_is_named(cli: Any, scene: Any) -> None:
     scene.agent()
     scene.traffic(4)
@@ -69,7 +81,7 @@ def _soon(address: str, token: str) -> dict[str, Any]:
     for _ in range(240):
         with urllib.request.urlopen(asked, timeout=30) as got:
             told = json.loads(got.read())
-        found = {one["name"]: one for part in told["parts"] for one in part["lines"]}
+        found = {one["name"]: one for part in told["health"]["parts"] for one in part["lines"]}
         if found["Server processes"]["figure"] == "2" and any(name.startswith("Worker ") for name in found):
             break
         time.sleep(0.25)

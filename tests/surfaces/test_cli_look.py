@@ -37,7 +37,7 @@ def test_global_options_stand_before_or_after_the_command(cli, scene, arguments)
     ("arguments", "says"),
     [
         ((), "needs labels or a genome"),
-        (("--labels", "only"), "leave nothing to decide"),
+        (("--labels", "only"), "leaves nothing to decide"),
         (("--labels", "a,A"), "differ only in case"),
         (("--labels", "a,b", "--model", "nope"), "there is no model 'nope'"),
         (("--labels", "a,b", "--improver", "nope"), "there is no improver 'nope'"),

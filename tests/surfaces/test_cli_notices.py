@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from surefoot.core.signature import verify
-from surefoot.core.token import hashed
+from surefoot.core.token import EVERY_AGENT, hashed
 
 SECRET = "the secret of the receiver"
 
@@ -37,7 +37,7 @@ def again(scene) -> None:
     try:
         asyncio.run(app.store.write(lambda tx: [
             tx.notices.swap(replace(one, state="delivered", delivered_at=datetime.now(UTC)))
-            for one in tx.notices.listed()
+            for one in tx.notices.listed(agents=EVERY_AGENT)
         ]))  # fmt: skip
         asyncio.run(app.store.write(lambda tx: announce(
             tx, app.ports, "approval_requested", agent="support", subject="support/v2", sentence="It won.", facts={}
@@ -117,7 +117,7 @@ def test_a_webhook_on_a_private_address_is_a_dead_letter_that_is_seen_and_sent_a
 
 async def due_now(app) -> None:
     await app.store.write(lambda tx: [
-        tx.notices.swap(replace(n, next_at=n.at)) for n in tx.notices.listed() if n.state == "waiting"
+        tx.notices.swap(replace(n, next_at=n.at)) for n in tx.notices.listed(agents=EVERY_AGENT) if n.state == "waiting"
     ])  # fmt: skip
 
 
@@ -173,6 +173,15 @@ def test_a_token_is_shown_once_and_only_its_hash_goes_into_the_settings(cli, sce
     (name, one), *_ = read(scene.directory, {}).tokens.items()
     assert (name, one.sha256, one.role, one.agents) == ('Ana "the" Ü', made["sha256"], "reviewer", ("support",))
     assert "needs a name" in cli("token", " ", code=2).err
+
+
+def test_a_shell_takes_a_new_token_and_nothing_beside_it(cli, scene):
+    scene.agent()
+    made = cli("token", "create", "shop", "--role", "agent", "--agent", "support")
+    assert made.out.startswith("sf_")
+    assert made.out.split() == [made.out.strip()]
+    assert "not shown again" in made.err
+    assert cli("token", "create", "other", "--json").err == ""
 
 
 def test_others_than_this_machine_are_served_only_with_tokens(cli, scene):

@@ -65,7 +65,7 @@ def test_an_approval_of_stale_evidence_is_refused(cli, scene, option, quoted):
 def test_a_request_is_decided_once(cli, scene):
     wanted = scene.waiting()
     cli("approve", wanted, "--by", "bob")
-    assert f"approval {wanted} is stale: its rollout is promoted" in cli("reject", wanted, "--by", "eve", code=1).err
+    assert f"approval {wanted} is decided: approved by bob" in cli("reject", wanted, "--by", "eve", code=1).err
 
 
 def test_an_unknown_request_is_answered_with_the_nearest(cli, scene):

@@ -41,8 +41,8 @@ def test_what_a_block_bought_is_shown_after_it_was_measured(cli: Any, scene: Any
     assert (bought["useful"]["gained"], bought["useful"]["n"], bought["useful"]["version"]) == (30, 30, 2)
     assert bought["useful"]["low"] > 0.7
     shown = cli("show", "support").out
-    assert "helps: +93.8% (" in shown
-    assert "no longer helps: +0.0%" in shown
+    assert "helps: +93.8 % (" in shown
+    assert "no longer helps: +0.0 %" in shown
 
 
 def test_apply_fills_the_draft_and_says_what_comes_next(cli: Any, scene: Any) -> None:

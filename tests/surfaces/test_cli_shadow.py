@@ -148,7 +148,7 @@ def test_an_alarm_names_what_moved_until_a_person_has_looked(cli, banked, scene)
     assert night["evidence"] >= night["limit"]
     assert night["moved"]["slices"][0]["name"] == "label=refund"
     out = cli("sentinel", "support").out
-    assert "label=refund 0% → 100%" in out
+    assert "label=refund 0 % → 100 %" in out
     assert "other → refund" in out
     assert cli("sentinel", "support", "--seen", "--json", code=2).error["code"] == "invalid"
     closed = cli("sentinel", "support", "--seen", "--by", "ann", "--json").json

@@ -174,9 +174,11 @@ def test_the_outline_and_the_step_itself_agree_on_what_failed(
     with house.serving() as door:
         got = door.ask("POST", "/v1/traces", json={"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]})
         assert got.status_code == 200, got.text
-    whole, outlined = house.app.store.read_now(lambda tx: (tx.spans.of_trace(trace), tx.spans.steps(trace, limit=9)))
+    whole, outlined = house.app.store.read_now(
+        lambda tx: (tx.spans.of_trace(trace), tx.spans.strands(trace, limit=9, agents=["support"]))
+    )
     said = {one.span_id: one.status == "error" for one in whole}
-    assert said == {one.span_id: one.failed for one in outlined} == {"a" * 16: failed, "b" * 16: False}
+    assert said == {one: one in outlined[0].failed for one in outlined[0].ids} == {"a" * 16: failed, "b" * 16: False}
 
 
 def test_a_trace_is_shown_with_all_that_was_said_of_it(house: House) -> None:

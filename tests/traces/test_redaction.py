@@ -19,6 +19,7 @@ from surefoot.core.case import Case, case_id, group_key
 from surefoot.core.errors import SurefootError
 from surefoot.core.memory import Where
 from surefoot.core.redaction import luhn
+from surefoot.core.token import any_agent
 from surefoot.engine.observe import observe, violate
 from surefoot.engine.register import add_cases
 from surefoot.engine.remember import append, remember
@@ -54,7 +55,7 @@ def every_door(house: House, text: str, name: str) -> None:
     """Bring a text and a name in wherever a user's text or name can come in."""
     ports = house.ports
     trace = house.ask(f"{text} say:{text}", session=name, actor=name, external_id=name, slices={"who": name, name: "x"})
-    house.do(observe(ports, trace, expected=text, feedback=text, source=name))
+    house.do(observe(ports, trace, expected=text, feedback=text, source=name, sees=any_agent))
     house.do(violate(ports, trace, text))
     where = Where(agent="support", workflow=name, session=name, actor=name)
     for scope in ("workflow", "session", "actor", "agent"):
@@ -164,7 +165,7 @@ def test_hash_keeps_no_text_and_no_name(tmp_path: Path) -> None:
         trace = house.ask(
             "a perfectly harmless sentence", actor="somebody", session="room seven", slices={"plan": "free"}
         )
-        house.do(observe(house.ports, trace, verdict="failure", feedback="not what I meant at all"))
+        house.do(observe(house.ports, trace, verdict="failure", feedback="not what I meant at all", sees=any_agent))
         assert left(house, ["harmless sentence", "somebody", "room seven", "meant at all"]) == []
         (slices,) = [row[0] for row in house.rows("SELECT slices FROM traces")]
         assert json.loads(slices) == {"plan": "free"}, "slices are what counts are kept by"

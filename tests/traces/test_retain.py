@@ -16,6 +16,7 @@ from trace_house import START, House
 from surefoot.core.errors import Conflict, Invalid
 from surefoot.core.job import Job
 from surefoot.core.retention import Retention, due
+from surefoot.core.token import any_agent
 from surefoot.engine.inspect import miscounted
 from surefoot.engine.observe import observe
 from surefoot.engine.once import this_process
@@ -102,7 +103,7 @@ def test_old_requests_go_with_all_that_hangs_on_them_and_a_dry_run_says_how_many
     assert (entry.action, entry.payload["traces"]) == ("deleted-by-age", 6)
     assert house.do(retain(house.ports, MONTH)).counts == {}
     with pytest.raises(Exception, match=unlabelled):
-        house.do(observe(house.ports, unlabelled, expected="refund"))
+        house.do(observe(house.ports, unlabelled, expected="refund", sees=any_agent))
 
 
 def test_a_labelled_request_stays_until_a_case_was_made_of_it(house: House) -> None:
@@ -146,8 +147,8 @@ def test_a_skeleton_takes_a_late_verdict_but_compares_nothing(house: House) -> N
     later(house, 31)
     house.do(retain(house.ports, MONTH))
     with pytest.raises(Conflict, match="were deleted"):
-        house.do(observe(house.ports, trace, expected="billing"))
-    house.do(observe(house.ports, trace, verdict="failure"))
+        house.do(observe(house.ports, trace, expected="billing", sees=any_agent))
+    house.do(observe(house.ports, trace, verdict="failure", sees=any_agent))
     assert right(house)
     assert house.see(lambda tx: tx.rollouts.strata(rollout))[0].labels == 1
     with house.serving() as door:

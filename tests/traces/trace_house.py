@@ -23,7 +23,7 @@ from surefoot.core.asker import Asker
 from surefoot.core.genome import Block, Genome
 from surefoot.core.proposal import Cost
 from surefoot.core.rollout import RolloutSettings
-from surefoot.core.token import hashed
+from surefoot.core.token import any_agent, hashed
 from surefoot.engine.observe import observe
 from surefoot.engine.operate import reconcile, start_rollout
 from surefoot.engine.register import create_agent, offer_version
@@ -89,7 +89,7 @@ class House:
         async def work() -> str:
             served = await serve(self.ports, agent, text, slices=slices, asker=Asker(**asker))
             if expected:
-                await observe(self.ports, served.trace_id, expected=expected)
+                await observe(self.ports, served.trace_id, expected=expected, sees=any_agent)
             return served.trace_id
 
         return self.do(work())

@@ -2,7 +2,8 @@
 
 Nothing is fetched: a reference leads to a place in the schema itself. Patterns are those of RE2, which neither grow
 when they are compiled nor go back when they are searched. A comparison has a deadline, and its steps are counted too,
-since a short schema can multiply them without end. All of it happens in a thread, so that everybody else goes on.
+since a short schema can multiply them without end. Every schema is held to these bounds, whoever wrote it and whatever
+it is for: those of processes (in a thread, so that everybody else goes on), of evals, and of answers in a program.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from surefoot.core.errors import Invalid
 
 MOST_STEPS = 50_000
 MOST_S = 1.0
-MOST_UNIQUE = 1_000
+# What is compared with all that came before it, or looked for in a list, in one step that nobody can interrupt.
+MOST_SIDE_BY_SIDE = 1_000
 MOST_CHECK_S = 5.0
 MOST_PATTERNS = 100
 LONGEST_PATTERN = 1_000
@@ -32,6 +34,9 @@ PATTERN_BYTES = 1 << 20
 MOST_SEARCHED = 100_000_000
 LONGEST = 300
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+_UNEVALUATED = ("unevaluatedItems", "unevaluatedProperties")
+_NO_PATTERNS_OF_NAMES = "patternProperties is not known here: name the properties, or describe additionalProperties"
+_LEAVE_OUT = '; [processes] schemas = "show" holds nobody to any'
 Rule = Callable[[Any, Any, Any, Any], Iterator[ValidationError] | None]
 
 
@@ -41,6 +46,10 @@ class _TooMuch(Exception):
 
 class _Unknown(ValueError):
     """A pattern is none of RE2."""
+
+
+class Unable(Exception):
+    """Whether a value fits cannot be told; the words say why."""
 
 
 class _Meter:
@@ -60,14 +69,28 @@ class JsonSchemas:
 
     async def check(self, schemas: Mapping[str, Mapping[str, object]]) -> None:
         """Raise Invalid for what is no schema, leads out of itself or takes too long; the keys say what they are."""
-        await asyncio.to_thread(_check, schemas)
+        await asyncio.to_thread(_check, schemas, _LEAVE_OUT)
 
     async def misfit(self, schema: Mapping[str, object], value: object) -> str:
         """Say where and why a value does not fit; empty where it does."""
         return await asyncio.to_thread(_misfit, schema, value)
 
 
-def _check(schemas: Mapping[str, Mapping[str, object]]) -> None:
+def misfit(name: str, schema: object, value: object) -> str:
+    """Say where and why a value does not fit a schema that nobody looked at yet; empty where it does.
+
+    Invalid for what is no schema, under this name; Unable where a comparison takes too long or cannot be made.
+    """
+    if isinstance(schema, bool):
+        return "" if schema else "$: nothing fits it"
+    if not isinstance(schema, Mapping):
+        raise _wrong(name, "it is no object")
+    checked = cast("Mapping[str, object]", schema)
+    _check({name: checked})
+    return _compared(checked, value)
+
+
+def _check(schemas: Mapping[str, Mapping[str, object]], more: str = "") -> None:
     meter, patterns = _Meter(MOST_STEPS * 100, MOST_CHECK_S), 0
     for name, schema in schemas.items():
         try:
@@ -75,9 +98,9 @@ def _check(schemas: Mapping[str, Mapping[str, object]]) -> None:
             if patterns > MOST_PATTERNS:
                 raise ValueError(f"with it there are more than {MOST_PATTERNS} patterns")
         except _TooMuch:
-            raise _wrong(name, "it takes too long to look through it") from None
-        except (Unresolvable, ValueError, RecursionError) as problem:
-            raise _wrong(name, str(problem)) from None
+            raise _wrong(name, "it takes too long to look through it", more) from None
+        except (Unresolvable, ValueError, ArithmeticError, RecursionError) as problem:
+            raise _wrong(name, str(problem), more) from None
 
 
 def _must_be_schema(schema: Mapping[str, object], meter: _Meter) -> int:
@@ -100,16 +123,26 @@ def _must_be_schema(schema: Mapping[str, object], meter: _Meter) -> int:
 
 
 def _misfit(schema: Mapping[str, object], value: object) -> str:
+    """What cannot be compared in time does not fit either."""
     try:
+        return _compared(schema, value)
+    except Unable as problem:
+        return f"$: {problem}"
+
+
+def _compared(schema: Mapping[str, object], value: object) -> str:
+    try:
+        if any(word == "patternProperties" for word, _ in _words(schema)):
+            raise ValueError(_NO_PATTERNS_OF_NAMES)
         bounded = _bounded(_kind(schema), _Meter(MOST_STEPS, MOST_S))
         found = next(bounded(schema, registry=Registry[Any]()).iter_errors(value), None)
+        return "" if found is None else f"{found.json_path}: {found.message}"[:LONGEST]
     except (_TooMuch, RecursionError):
-        return "$: it takes too long to compare it with the schema"
+        raise Unable("it takes too long to compare it with the schema") from None
     except Unresolvable:
-        return "$: the schema points at what is not there"
-    except _Unknown as problem:  # it was registered before patterns were those of RE2
-        return f"$: {problem}"[:LONGEST]
-    return "" if found is None else f"{found.json_path}: {found.message}"[:LONGEST]
+        raise Unable("the schema points at what is not there") from None
+    except (ValueError, ArithmeticError) as problem:  # a schema that was only shown so far, a number beyond floats
+        raise Unable(str(problem)[:LONGEST]) from None
 
 
 def _kind(schema: Mapping[str, object]) -> Any:
@@ -136,8 +169,20 @@ def _bounded(kind: Any, meter: _Meter) -> Any:
         return bounded(**(kept | changes))
 
     rules: dict[str, Rule] = {**kind.VALIDATORS, "pattern": _pattern, "uniqueItems": _unique(meter)}
+    rules |= {name: _short(rules[name]) for name in _UNEVALUATED if name in rules}
     bounded = cast("Any", validators).extend(kind, {name: counted(rule) for name, rule in rules.items()})
     bounded.evolve = evolve
+    return bounded
+
+
+def _short(rule: Rule) -> Rule:
+    """A rule that looks for each of what it gets in a list."""
+
+    def bounded(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[ValidationError] | None:
+        if isinstance(instance, list | dict) and len(cast("list[object]", instance)) > MOST_SIDE_BY_SIDE:
+            raise _TooMuch
+        return rule(validator, value, instance, schema)
+
     return bounded
 
 
@@ -177,7 +222,7 @@ def _unique(meter: _Meter) -> Rule:
         if not value or not isinstance(instance, list):
             return
         items, seen = cast("list[object]", instance), set[str]()
-        if len(items) > MOST_UNIQUE:
+        if len(items) > MOST_SIDE_BY_SIDE:
             raise _TooMuch
         for one in items:
             meter.tick()
@@ -210,14 +255,14 @@ def _words(schema: object) -> Iterator[tuple[str, object]]:
 
 def _must_be_able(inside: Any, word: str, value: object) -> None:
     if word == "patternProperties":
-        raise ValueError("patternProperties is not known here: name the properties, or describe additionalProperties")
+        raise ValueError(_NO_PATTERNS_OF_NAMES)
     if word in _REFERENCES and isinstance(value, str):
         if not value.startswith("#"):
             raise ValueError(f"{word} leads out of the schema ({value[:100]})")
         inside.lookup(value)
 
 
-def _wrong(name: str, why: str) -> Invalid:
+def _wrong(name: str, why: str, more: str = "") -> Invalid:
     return Invalid(f"the {name} is no JSON Schema that can be held to: {why[:LONGEST]}",
-                   hint="mend it (patterns are those of RE2: no look-around, no back-references), or leave it out; "
-                        "[processes] schemas = \"show\" holds nobody to any")  # fmt: skip
+                   hint="mend it (patterns are those of RE2: no look-around, no back-references), "
+                        f"or leave it out{more}")  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from starlette.routing import BaseRoute
 
 from surefoot.api import (
@@ -19,6 +19,7 @@ from surefoot.api import (
     enrolling,
     examining,
     executing,
+    explaining,
     exporting,
     finding,
     keeping,
@@ -31,6 +32,7 @@ from surefoot.api import (
     rolling,
     streaming,
     subscribing,
+    surveying,
     telling,
     tracing,
     versioning,
@@ -41,6 +43,7 @@ from surefoot.api.describing import describe, operation_id
 from surefoot.api.description import show_description
 from surefoot.api.guarding import Guarded
 from surefoot.api.limits import Capped
+from surefoot.api.parameters import only_named
 from surefoot.api.problems import install
 from surefoot.api.reception import Reception
 from surefoot.api.repeating import Repeatable
@@ -84,6 +87,7 @@ def _routes() -> list[BaseRoute]:
         proposing,
         enlisting,
         finding,
+        explaining,
         telling,
         enrolling,
         executing,
@@ -94,10 +98,11 @@ def _routes() -> list[BaseRoute]:
         versioning,
         rolling,
         working,
+        surveying,
         recounting,
         streaming,
         subscribing,
         exporting,
     ):
-        whole.include_router(room.router, prefix=V1)
+        whole.include_router(room.router, prefix=V1, dependencies=[Depends(only_named)])
     return whole.routes

@@ -13,7 +13,7 @@ from surefoot.api.problems import declared
 from surefoot.api.reception import Decider, Here, Operator
 from surefoot.engine.enlist import enlist
 from surefoot.engine.inspect import agent_named
-from surefoot.engine.shelve import made
+from surefoot.engine.shelve import lever_by_hand
 
 router = APIRouter(tags=["findings"])
 Named = Annotated[str, StringConstraints(min_length=1, max_length=500, strip_whitespace=True)]
@@ -46,7 +46,7 @@ async def make_lever(agent: str, body: MadeBody, here: Here, caller: Operator) -
     """Make a lever of a cluster of failures or of one; a tick treats it as any other."""
     await agent_named(here.ports, agent, sees=caller.sees)
     return LeverDocument.model_validate(
-        await made(here.ports, agent, body.failure, by=caller.name, reason=body.reason)
+        await lever_by_hand(here.ports, agent, body.failure, by=caller.name, reason=body.reason)
     )  # fmt: skip
 
 

@@ -16,17 +16,15 @@ from pydantic import BaseModel, Field
 
 from surefoot.api.agent_documents import Taken
 from surefoot.api.documents import Name, Text
-from surefoot.api.finding import Said
 from surefoot.api.paging import Paged
 from surefoot.api.problems import declared
 from surefoot.api.reception import Decider, Here, Looker, Operator, Reception
 from surefoot.api.seeing import seen
-from surefoot.api.working import JobDocument, begun
+from surefoot.api.working import CancelBody, JobDocument, begun
 from surefoot.core.errors import Conflict, NotFound
 from surefoot.core.exam.contrast import Contrast
 from surefoot.core.exam.documents import suite_from
 from surefoot.core.exam.held import held_out, may_read, sees_run
-from surefoot.core.exam.label import EXPECTED, Label
 from surefoot.core.exam.report import Report
 from surefoot.core.exam.run import EvalRun
 from surefoot.core.exam.suite import Suite
@@ -70,12 +68,6 @@ class LabelBody(Taken):
     verdict: Literal["pass", "fail"]
     drawn: Drawn = "sample"
     note: Text = ""
-
-
-class CancelBody(Taken):
-    """Why somebody cancels a run; it is kept in the record."""
-
-    reason: Said
 
 
 class WordBody(Taken):
@@ -292,7 +284,7 @@ async def said(run: RunId, here: Here, caller: Looker) -> Words:
     splits = await _splits(here, known)
     found = [one for one in await words_of(here.ports, run)
              if may_read(caller, splits.get(one.case, ""), agent=known.about)]  # fmt: skip
-    return Words(words=[_word(one) for one in found])
+    return Words(words=[WordDocument(**one.document()) for one in found])
 
 
 @router.post("/evals/{run}/words", status_code=201, responses=declared(404, 409))
@@ -301,7 +293,7 @@ async def speak(run: RunId, body: WordBody, here: Here, caller: Decider) -> Word
     await _known(here, caller, run)
     passed = None if body.verdict is None else body.verdict == "pass"
     word = Word(run=run, case=body.case, epoch=body.epoch - 1, passed=passed, expected=body.expected, note=body.note)
-    return Words(words=[_word(one) for one in await say(here.ports, [word], by=caller.name)])
+    return Words(words=[WordDocument(**one.document()) for one in await say(here.ports, [word], by=caller.name)])
 
 
 @router.get("/evals/{run}/worth", responses=declared(404, 409))
@@ -324,14 +316,6 @@ async def _known(here: Reception, caller: Token, run: str) -> EvalRun:
 async def _splits(here: Reception, run: EvalRun) -> dict[str, str]:
     kept = await here.ports.store.read(lambda tx: tx.evals.suite(run.suite_digest))
     return {case.id: case.split for case in kept.cases if held_out(case.split)}
-
-
-def _word(one: Label) -> WordDocument:
-    expects = one.scorer == EXPECTED
-    return WordDocument(
-        case=one.case, epoch=one.epoch + 1, about="expected" if expects else "answer", text=one.note, by=one.by,
-        verdict=None if expects else "pass" if one.passed else "fail", at=one.at,
-    )  # fmt: skip
 
 
 def _read(document: dict[str, Any]) -> Suite:

@@ -1,7 +1,8 @@
 """Feeds: what is new, read once a process and told to all who listen.
 
 A listener's buffer is bounded, and so is the number of listeners. Whoever does not keep up is given up: nothing waits
-for them, and they are told where to go on.
+for them, and they are told where to go on. What this process writes itself wakes a feed at once; what others write is
+found within `POLL_S`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ MOST = 100
 BUFFER = 1000
 PAGE = 500
 POLL_S = 0.25
+REST_S = 0.01
 HEARTBEAT_S = 15.0
 
 
@@ -55,6 +57,7 @@ class Feed(Generic[T]):
         self.last = last
         self._listeners: set[Listener[T]] = set()
         self._task: asyncio.Task[None] | None = None
+        self._news: asyncio.Event | None = None
         self._beginning = asyncio.Lock()
         self.at = 0
 
@@ -71,7 +74,8 @@ class Feed(Generic[T]):
         async with self._beginning:
             if self._task is None or self._task.done():
                 self.at = await self.last()
-                self._task = asyncio.create_task(self._poll())
+                self._news = asyncio.Event()
+                self._task = asyncio.create_task(self._poll(self._news))
         one = Listener(fits)
         self._listeners.add(one)
         try:
@@ -81,15 +85,24 @@ class Feed(Generic[T]):
             if not self._listeners:
                 self._rest()
 
+    def wake(self) -> None:
+        """Look at once, because something was written here; from the event loop of the listeners."""
+        if self._news is not None:
+            self._news.set()
+
     def _rest(self) -> None:
         """Poll no more until somebody listens again."""
         if self._task is not None:
             self._task.cancel()
-        self._task = None
+        self._task = self._news = None
 
-    async def _poll(self) -> None:
+    async def _poll(self, news: asyncio.Event) -> None:
         while True:
-            await asyncio.sleep(POLL_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(POLL_S):
+                    await news.wait()
+                    await asyncio.sleep(REST_S)  # many writers wake it for one look
+            news.clear()
             with contextlib.suppress(SurefootError):  # a store that is busy now is not in a moment
                 for number, one in await self._read(self.at):
                     self.at = number

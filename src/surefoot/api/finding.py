@@ -18,7 +18,7 @@ from surefoot.api.reception import Decider, Here, Looker, Operator, Reception, r
 from surefoot.api.seeing import seen
 from surefoot.core.backlog import Lever
 from surefoot.core.incident import Incident
-from surefoot.core.mask import masked_failure, masked_lever, masked_step
+from surefoot.core.mask import masked_failure, masked_lesson, masked_lever, masked_step
 from surefoot.core.token import Token
 from surefoot.engine.evaluate import spent
 from surefoot.engine.incident import close as closed
@@ -273,7 +273,8 @@ def _without_texts(one: ProposalDocument) -> ProposalDocument:
 async def lessons(agent: str, here: Here, caller: Looker, asked: Paged) -> Lessons:
     """List what the loop learned about its work, oldest first."""
     await agent_named(here.ports, agent, sees=caller.sees)
-    found = list(enumerate(await here.ports.store.read(lambda tx: tx.lessons.all(agent)), start=1))
+    known = await here.ports.store.read(lambda tx: tx.lessons.all(agent))
+    found = list(enumerate(known if reads(caller) else map(masked_lesson, known), start=1))
     rows, after = asked.page(found, lambda row: row[0])
     return Lessons(lessons=[LessonDocument.model_validate(one) for _, one in rows], next=after)
 

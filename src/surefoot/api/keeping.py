@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from surefoot.api.agent_documents import AgentBody, AgentDocument, Settings, SettingsBody, SwitchBody, Switched
-from surefoot.api.matching import agent_tag, matching, tagged
+from surefoot.api.matching import agent_tag, matching, tag_of, tagged
 from surefoot.api.problems import declared
 from surefoot.api.reception import Administrator, Here, Looker, Operator
 from surefoot.core.errors import Forbidden
@@ -65,8 +65,9 @@ async def settings(agent: str, here: Here, caller: Looker, response: Response) -
 async def set_(agent: str, body: SettingsBody, here: Here, caller: Administrator, response: Response) -> Settings:
     """Set what is named; what is not named stays. Terms of rollouts hold for those that begin later."""
     await agent_named(here.ports, agent, sees=caller.sees)
-    after = await adjust(here.ports, agent, _named(body), by=caller.name)
-    tagged(response, f'"a{after.revision}"')
+    await adjust(here.ports, agent, _named(body), by=caller.name)
+    after = await here.ports.store.read(lambda tx: tx.agents.get(agent))  # as it is kept: 20 has become 20.0
+    tagged(response, tag_of(after))
     return Settings(agent=agent, settings=settings_of(after))
 
 

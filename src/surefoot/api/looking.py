@@ -19,10 +19,21 @@ from surefoot.api.documents import (
 from surefoot.api.matching import tagged
 from surefoot.api.paging import Paged
 from surefoot.api.problems import declared
-from surefoot.api.reception import Here, Looker
+from surefoot.api.reception import Here, Looker, reads
 from surefoot.api.seeing import approval_seen, rollout_seen
+from surefoot.core.mask import masked_quotes
 from surefoot.core.rollout.standing import Rollout
-from surefoot.engine.inspect import Overview, agent_named, history, overview, request, request_document, requests
+from surefoot.core.token import Token
+from surefoot.engine.inspect import (
+    Overview,
+    Request,
+    agent_named,
+    history,
+    overview,
+    request,
+    request_document,
+    requests,
+)
 
 health = APIRouter()
 router = APIRouter(tags=["look"])
@@ -92,14 +103,20 @@ async def approvals(
         here.ports, agent, all_of_them=every, limit=asked.limit + 1, after=asked.after, agents=caller.agents
     )
     rows, after = asked.cut(found, lambda one: one.approval.id)
-    return Approvals(approvals=[request_document(one) for one in rows], next=after)
+    return Approvals(approvals=[_request(one, caller) for one in rows], next=after)
 
 
 @router.get("/approvals/{approval}", responses=declared(404))
 async def approval(approval: str, here: Here, caller: Looker) -> dict[str, Any]:
     """Show one request: the change, the evidence, the worst slice, the reach, the way back. Asking again is free."""
     await approval_seen(here, caller, approval)
-    return request_document(await request(here.ports, approval))
+    return _request(await request(here.ports, approval), caller)
+
+
+def _request(one: Request, caller: Token) -> dict[str, Any]:
+    """Give a request as it goes over the wire to somebody, who may not be one who reads texts."""
+    document = request_document(one)
+    return document if reads(caller) else {**document, "rationale": masked_quotes(one.version.rationale)}
 
 
 def _summary(one: Overview) -> AgentSummary:

@@ -14,8 +14,10 @@ from fastapi import Depends, Header, Request, Response
 
 from surefoot.api.guarding import around
 from surefoot.api.reception import Caller
+from surefoot.core.agent import Agent
 from surefoot.core.digest import digest
 from surefoot.core.errors import Conflict, Invalid
+from surefoot.engine.adjust import settings_of
 from surefoot.ports import Tx
 
 
@@ -33,7 +35,12 @@ IfMatch = Annotated[str | None, Header(max_length=1000, description="the ETag of
 
 def agent_tag(tx: Tx, name: str) -> str:
     """Give the tag of an agent: it moves with its settings, its live version and its switch."""
-    return f'"a{tx.agents.get(name).revision}"'
+    return tag_of(tx.agents.get(name))
+
+
+def tag_of(agent: Agent) -> str:
+    """Give the tag of an agent as it was read; that it ticks moves nothing that anybody set."""
+    return document_tag([agent.name, agent.live, agent.stopped, settings_of(agent)])
 
 
 def rollout_tag(tx: Tx, rollout: str) -> str:

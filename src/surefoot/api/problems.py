@@ -74,9 +74,13 @@ async def _ours(_: Request, error: Exception) -> JSONResponse:
     return told
 
 
-async def _unreadable(_: Request, error: Exception) -> JSONResponse:
+async def _unreadable(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return answer(422, "invalid", f"the body is no JSON, from character {first['loc'][-1]} on", "mend it there")
+    if first["type"] == "model_attributes_type" and "json" not in request.headers.get("content-type", ""):
+        return answer(422, "invalid", "the body is not sent as JSON", "send Content-Type: application/json")
     where = ".".join(str(part) for part in first["loc"])
     return answer(422, "invalid", f"{where}: {first['msg']}", "docs/reference/api.md shows what this route takes")
 

@@ -20,6 +20,7 @@ from surefoot.core.host import is_here, name_of
 from surefoot.core.signature import Unauthenticated
 from surefoot.core.token import Deed, Token, may, must_may
 from surefoot.engine.admit import Admission
+from surefoot.engine.diagnose import Hearing
 from surefoot.engine.dispatch import Dispatching
 from surefoot.engine.verify import Walking
 from surefoot.ports import Ports
@@ -56,7 +57,8 @@ class Reception:
 
     With `open_to_look` a caller without a token may look, as long as there are no tokens. `dispatching` sends to
     processes, where this server does; `connector` is the token of the connector's routes (as a viewer: read-only).
-    `walking` is the one walk along the audit chain in this process, whichever door it is asked for at.
+    `walking` is the one walk along the audit chain in this process, whichever door it is asked for at, and `hearing`
+    where the counts of its processes are to be had.
     """
 
     ports: Ports
@@ -67,6 +69,7 @@ class Reception:
     version: str = ""
     refusals: Refusals = field(default_factory=Refusals)
     launcher: Launcher = field(default_factory=NoLauncher)
+    hearing: Hearing = field(default_factory=Hearing)
     streams: list[Feeds] = field(default_factory=list[Feeds])
     dispatching: Dispatching | None = None
     connector: Token | None = None

@@ -7,7 +7,6 @@ from fastapi import APIRouter
 from surefoot.api.documents import OutcomeBody, OutcomeDocument
 from surefoot.api.problems import declared
 from surefoot.api.reception import Here, Recorder
-from surefoot.api.seeing import seen
 from surefoot.engine.inspect import agent_named
 from surefoot.engine.observe import observe
 
@@ -18,10 +17,9 @@ router = APIRouter(tags=["record"])
 async def outcome(agent: str, body: OutcomeBody, here: Here, caller: Recorder) -> OutcomeDocument:
     """Say how a request went; late and repeated outcomes are welcome, the last one counts."""
     await agent_named(here.ports, agent, sees=caller.sees)
-    await seen(here, "trace", body.trace_id, lambda tx: tx.traces.get(body.trace_id), lambda one: one.agent == agent)
     done = await observe(
         here.ports, body.trace_id, expected=body.expected, verdict=body.verdict, score=body.score, source=caller.name,
-        feedback=body.feedback,
+        feedback=body.feedback, sees=agent.__eq__,
     )  # fmt: skip
     return OutcomeDocument(
         trace_id=done.trace_id, verdict=done.verdict, expected=done.expected, score=done.score, source=done.source,

@@ -11,13 +11,13 @@ from pydantic import BaseModel
 
 from surefoot.api.paging import Paged
 from surefoot.api.problems import declared
-from surefoot.api.reception import Administrator, Here, KnownLooker, Looker
+from surefoot.api.reception import Administrator, Here, KnownLooker, Looker, reads
 from surefoot.api.seeing import seen
 from surefoot.core.audit import Entry, Verification
 from surefoot.core.errors import Forbidden, Invalid
+from surefoot.core.mask import masked_payload
 from surefoot.core.notice import Notice
 from surefoot.core.token import Token
-from surefoot.engine.inspect import miscounted
 from surefoot.engine.notify import listed
 from surefoot.engine.notify import redrive as again
 from surefoot.engine.verify import held_to
@@ -106,8 +106,8 @@ async def audit(
         after = batch[-1].seq
     rows, cursor = asked.cut(found, lambda one: one.seq)
     return Audit(entries=[EntryDocument(
-        seq=one.seq, at=one.at, actor=one.actor, action=one.action, subject=one.subject, payload=one.payload,
-        digest=one.digest,
+        seq=one.seq, at=one.at, actor=one.actor, action=one.action, subject=one.subject, digest=one.digest,
+        payload=one.payload if reads(caller) else masked_payload(one.payload),
     ) for one in rows], next=cursor)  # fmt: skip
 
 
@@ -122,7 +122,8 @@ async def head(here: Here, caller: Looker) -> HeadDocument:  # noqa: ARG001
 async def verified(here: Here, caller: Looker, head: Head = "") -> Verified:
     """Walk along all of the chain, against a head that was noted earlier if there is one, and count all labels anew.
 
-    Nothing is remembered of it. Who asks while a walk goes on hears what that one finds.
+    Nothing is remembered of it, and each costs what the store holds; so there is one at a time in a process, and who
+    asks while it goes on hears what that one finds.
     """
     _must_see_all(caller)
     count, _, digest = head.partition(":")
@@ -131,7 +132,7 @@ async def verified(here: Here, caller: Looker, head: Head = "") -> Verified:
     found = await here.walking.awaited()
     if head:
         found = await held_to(here.ports, found, (int(count), digest))
-    return Verified(**_told(found), miscounted=await miscounted(here.ports))
+    return Verified(**_told(found), miscounted=await here.walking.miscounted())
 
 
 @router.post("/audit/walk", responses=declared())

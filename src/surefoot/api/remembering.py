@@ -22,9 +22,9 @@ from surefoot.api.paging import Paged
 from surefoot.api.problems import declared
 from surefoot.api.reception import Here, Recorder
 from surefoot.core.errors import NotFound
-from surefoot.core.memory import Entry, Place, Where
+from surefoot.core.memory import Entry, Where
 from surefoot.engine.inspect import agent_named
-from surefoot.engine.remember import append, changes, entries, forget, recall, remember, similar
+from surefoot.engine.remember import address, append, changes, entries, forget, recall, remember, similar
 
 router = APIRouter(tags=["memory"], prefix="/agents/{agent}")
 Owner = Annotated[str, Header(max_length=200)]
@@ -72,9 +72,10 @@ async def searched(
 async def changed(
     here: Here, where: Whose, after: Annotated[int, Query(ge=0, le=2**53)] = 0,
     pattern: Annotated[str, Query(max_length=200)] = "*", limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+    scope: ScopeName = "",
 ) -> MemoryChanges:  # fmt: skip
-    """Give what happened to keys in the caller's scopes after `after`, oldest first."""
-    found = await changes(here.ports, where, after=after, pattern=pattern, limit=limit)
+    """Give what happened to keys in the caller's scopes, or in the named one, after `after`, oldest first."""
+    found = await changes(here.ports, where, scope=scope, after=after, pattern=pattern, limit=limit)
     rows = [MemoryChangeDocument(seq=one.seq, key=one.key, action=one.action, scope=one.place.scope,
                                  owner=one.place.owner, at=one.at) for one in found]  # fmt: skip
     return MemoryChanges(changes=rows, next=found[-1].seq if found else after)
@@ -95,14 +96,18 @@ async def kept(
     key: Key, body: RememberBody, here: Here, where: Whose, if_match: IfMatch = None
 ) -> EntryDocument:  # fmt: skip
     """Remember a value; with `If-Match` only in the place of the one that was read."""
-    _only_if(if_match, where.place(body.scope), key)
-    return _document(await remember(here.ports, where, key, body.value, scope=body.scope, ttl_s=body.ttl_s))
+    _only_if(here, if_match, where, key, body.scope)
+    entry = await remember(here.ports, where, key, body.value, scope=body.scope, ttl_s=body.ttl_s)
+    here.feeds.memory.wake()
+    return _document(entry)
 
 
 @router.post("/memory/{key:path}/append", responses=declared(404, 409))
 async def added(key: Key, body: AppendBody, here: Here, where: Whose) -> EntryDocument:
     """Append an item to a list; writers at the same time lose nothing."""
-    return _document(await append(here.ports, where, key, body.item, scope=body.scope, keep=body.keep))
+    entry = await append(here.ports, where, key, body.item, scope=body.scope, keep=body.keep)
+    here.feeds.memory.wake()
+    return _document(entry)
 
 
 @router.delete("/memory/{key:path}", responses=declared(404))
@@ -110,8 +115,10 @@ async def forgotten(
     key: Key, here: Here, where: Whose, scope: ScopeName = "", if_match: IfMatch = None
 ) -> Forgotten:  # fmt: skip
     """Forget a key in one scope; with `If-Match` only while it is the one that was read."""
-    _only_if(if_match, where.place(scope), key)
-    return Forgotten(deleted=await forget(here.ports, where, key, scope=scope))
+    _only_if(here, if_match, where, key, scope)
+    deleted = await forget(here.ports, where, key, scope=scope)
+    here.feeds.memory.wake()
+    return Forgotten(deleted=deleted)
 
 
 def _tag(entry: Entry | None) -> str:
@@ -119,8 +126,9 @@ def _tag(entry: Entry | None) -> str:
     return document_tag([entry.written_at.isoformat(), entry.value]) if entry else ""
 
 
-def _only_if(wanted: str | None, place: Place, key: str) -> None:
+def _only_if(here: Here, wanted: str | None, where: Where, key: str, scope: str) -> None:
     if wanted is not None:
+        place, key = address(here.ports, where, key, scope)
         around().checks.append(lambda tx: must_match(wanted, _tag(tx.memories.get(place, key))))
 
 

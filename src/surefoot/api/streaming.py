@@ -21,14 +21,15 @@ from starlette.types import Message, Receive, Scope, Send
 
 from surefoot.api.feeds import PAGE, Feed, Read, events_after, heard
 from surefoot.api.problems import declared
-from surefoot.api.reception import Here, Looker, Reception, Recorder
-from surefoot.api.remembering import Whose
+from surefoot.api.reception import Here, Looker, Reception, Recorder, reads
+from surefoot.api.remembering import ScopeName, Whose
 from surefoot.core.errors import Invalid, SurefootError
 from surefoot.core.event import Wanted, patterns
+from surefoot.core.mask import masked_event
 from surefoot.core.memory import MemoryChange, matches
 from surefoot.core.token import Token
 from surefoot.engine.inspect import agent_named
-from surefoot.engine.remember import changes
+from surefoot.engine.remember import changes, places
 
 router = APIRouter(tags=["events"])
 T = TypeVar("T")
@@ -98,28 +99,27 @@ async def events(
         await agent_named(here.ports, agent, sees=caller.sees)
     named = patterns([one.strip() for one in kinds.split(",") if one.strip()])
     wanted = Wanted(agents=frozenset({agent} if agent else caller.agents), kinds=named)
-    begin = resumed(after, last_event_id)
+    begin, whole = resumed(after, last_event_id), reads(caller)
     return await _stream(
         here, caller, here.feeds.events, wanted.fits, begin, lambda at: events_after(here.ports, at),
-        lambda one: one.kind, lambda one: one.document(),
+        lambda one: one.kind, lambda one: (one if whole else masked_event(one)).document(),
     )  # fmt: skip
 
 
 @router.get("/agents/{agent}/memory-events", status_code=200, response_class=EventStream,
             responses=_STREAM | declared(404), tags=["memory"])  # fmt: skip
 async def memory_events(
-    here: Here, caller: Recorder, where: Whose,
-    pattern: Annotated[str, Query(max_length=200)] = "*", after: After = None,
-    last_event_id: LastEventId = "",
+    here: Here, caller: Recorder, where: Whose, scope: ScopeName = "",
+    pattern: Annotated[str, Query(max_length=200)] = "*", after: After = None, last_event_id: LastEventId = "",
 ) -> EventStream:  # fmt: skip
-    """Stream what happens to keys in the caller's scopes, without the values."""
-    places, begin = frozenset(where.places()), resumed(after, last_event_id)
+    """Stream what happens to keys in the caller's scopes, or in the named one, without the values."""
+    wanted, begin = frozenset(places(here.ports, where, scope)), resumed(after, last_event_id)
 
     def fits(one: MemoryChange) -> bool:
-        return one.place in places and matches(pattern, one.key)
+        return one.place in wanted and matches(pattern, one.key)
 
     async def older(at: int) -> list[tuple[int, MemoryChange]]:
-        return [(one.seq, one) for one in await changes(here.ports, where, after=at, limit=PAGE)]
+        return [(one.seq, one) for one in await changes(here.ports, where, scope=scope, after=at, limit=PAGE)]
 
     return await _stream(
         here, caller, here.feeds.memory, fits, begin, older, lambda one: f"memory.{one.action}", _change

@@ -24,9 +24,11 @@ from surefoot.api.documents import RolledBackDocument
 from surefoot.api.matching import agent_tag, document_tag, matching, tagged, weights_tag
 from surefoot.api.paging import Paged
 from surefoot.api.problems import declared
-from surefoot.api.reception import Here, Looker, Operator, Proposer
+from surefoot.api.reception import Here, Looker, Operator, Proposer, reads
 from surefoot.core.diff import Change, changes
 from surefoot.core.genome import Genome, render
+from surefoot.core.mask import masked_quotes
+from surefoot.core.token import Token
 from surefoot.core.version import Version
 from surefoot.engine.inspect import agent_named, base_of, picture
 from surefoot.engine.register import offer_version
@@ -45,7 +47,7 @@ async def versions(agent: str, here: Here, caller: Looker, asked: Paged) -> Vers
     record = await agent_named(here.ports, agent, sees=caller.sees)
     found = await here.ports.store.read(lambda tx: tx.versions.all(agent))
     rows, after = asked.page(found, lambda one: one.number)
-    return Versions(versions=[_version(one, record.live) for one in rows], next=after)
+    return Versions(versions=[_version(one, record.live, caller) for one in rows], next=after)
 
 
 @router.post("/versions", status_code=201, responses=declared(404, 409))
@@ -53,14 +55,15 @@ async def offer(agent: str, body: CandidateBody, here: Here, caller: Proposer) -
     """Offer a version; it takes no traffic before the gate and a rollout. Whoever offers it cannot approve it."""
     record = await agent_named(here.ports, agent, sees=caller.sees)
     genome = Genome.from_document(body.blocks)
-    return _version(await offer_version(here.ports, agent, genome, by=caller.name, rationale=body.why), record.live)
+    made = await offer_version(here.ports, agent, genome, by=caller.name, rationale=body.why)
+    return _version(made, record.live, caller)
 
 
 @router.get("/versions/{version}", responses=declared(404))
 async def version(agent: str, version: Number, here: Here, caller: Looker, response: Response) -> VersionDocument:
     """Show a version."""
     record = await agent_named(here.ports, agent, sees=caller.sees)
-    found = _version(await here.ports.store.read(lambda tx: tx.versions.get(agent, version)), record.live)
+    found = _version(await here.ports.store.read(lambda tx: tx.versions.get(agent, version)), record.live, caller)
     tagged(response, document_tag(found.model_dump(mode="json")))
     return found
 
@@ -130,10 +133,11 @@ async def weight(agent: str, version: Number, body: WeightBody, here: Here, call
     )  # fmt: skip
 
 
-def _version(one: Version, live: int) -> VersionDocument:
+def _version(one: Version, live: int, caller: Token) -> VersionDocument:
     return VersionDocument(
         agent=one.agent, number=one.number, state=one.state, live=one.number == live, parent=one.parent,
-        author=one.author, rationale=one.rationale, genome=one.genome, created_at=one.created_at,
+        author=one.author, rationale=one.rationale if reads(caller) else masked_quotes(one.rationale),
+        genome=one.genome, created_at=one.created_at,
     )  # fmt: skip
 
 

@@ -15,14 +15,17 @@ from pydantic import BaseModel, Field
 
 from surefoot.api.agent_documents import Taken
 from surefoot.api.documents import Name
+from surefoot.api.finding import Said
 from surefoot.api.paging import Paged
 from surefoot.api.problems import declared
 from surefoot.api.reception import Here, Looker, Operator, Reception
 from surefoot.api.seeing import rollout_seen, seen
 from surefoot.core.job import JobKind
 from surefoot.core.token import Token
+from surefoot.engine.cancel import cancel_tick as asked_to_stop
 from surefoot.engine.inspect import agent_named
-from surefoot.engine.work import Seen, ask, listed, shown
+from surefoot.engine.survey import WorkState
+from surefoot.engine.work import Seen, ask, cancel_job, listed, shown
 
 router = APIRouter(tags=["work"])
 Number = Annotated[int, Path(ge=1, le=10**9)]
@@ -48,6 +51,20 @@ class Jobs(BaseModel):
 
     jobs: list[JobDocument]
     next: str | None
+
+
+class CancelBody(Taken):
+    """Why somebody cancels work; it is kept in the record."""
+
+    reason: Said
+
+
+class TickCancelled(BaseModel):
+    """A tick that stops, or has stopped: `state` is `cancelling` or `cancelled`."""
+
+    agent: str
+    tick: int
+    state: WorkState
 
 
 class TickBody(Taken):
@@ -102,6 +119,14 @@ async def ticks(agent: str, here: Here, caller: Looker, asked: Paged) -> Jobs:
     found = await listed(here.ports, limit=asked.limit + 1, after=asked.after, agents=[agent], kind="tick")
     rows, after = asked.cut(found, lambda one: one.job.id)
     return Jobs(jobs=[document(one) for one in rows], next=after)
+
+
+@router.post("/agents/{agent}/ticks/{tick}/cancel", responses=declared(404, 409))
+async def cancel_tick(agent: str, tick: Number, here: Here, caller: Operator, body: CancelBody) -> TickCancelled:
+    """Cancel a tick, whoever began it, with a reason; what it had settled stands, nothing is written after that."""
+    await agent_named(here.ports, agent, sees=caller.sees)
+    stopped = await asked_to_stop(here.ports, agent, tick, by=caller.name, reason=body.reason)
+    return TickCancelled(agent=agent, tick=tick, state="cancelled" if stopped else "cancelling")
 
 
 @router.post("/agents/{agent}/versions/{version}/gate", status_code=202, responses=declared(404, 409))
@@ -168,6 +193,15 @@ async def job(job: Annotated[str, Path(max_length=200)], here: Here, caller: Loo
     """Show what became of long work."""
     await seen(here, "job", job, lambda tx: tx.jobs.get(job), lambda one: caller.sees(one.agent))
     return document(await shown(here.ports, job))
+
+
+@router.post("/jobs/{job}/cancel", responses=declared(404, 409))
+async def cancel(
+    job: Annotated[str, Path(max_length=200)], here: Here, caller: Operator, body: CancelBody
+) -> JobDocument:
+    """Cancel a job, with a reason: its process is told to stop; what is durable of its work is kept."""
+    await seen(here, "job", job, lambda tx: tx.jobs.get(job), lambda one: caller.sees(one.agent))
+    return document(await cancel_job(here.ports, here.launcher, job, by=caller.name, reason=body.reason))
 
 
 async def begun(

@@ -23,6 +23,7 @@ from surefoot.core.exported import ExportKind
 from surefoot.core.reach import LOOPBACK, reach_of
 from surefoot.core.retention import Retention
 from surefoot.core.token import Token, hashed
+from surefoot.engine.diagnose import Hearing
 from surefoot.engine.verify import Walking
 from surefoot.ports import Model, Ports
 from surefoot.ports.telemetry import Nobody, Telemetry
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from surefoot.engine.dispatch import Dispatching
     from surefoot.engine.durable import Durable
     from surefoot.gateway import Gateway
+    from surefoot.ports.jobs import Launcher
     from surefoot.ports.prober import ProbeWriter
 
 LEAST_CONNECTOR = 32
@@ -51,6 +53,7 @@ class App:
     store: SqlStore
     ports: Ports
     walking: Walking
+    hearing: Hearing
 
     def worker(self, *, poll_s: float = 0.2) -> Durable:
         """Give the workflow engine on this store, to be entered as an async context."""
@@ -72,7 +75,6 @@ class App:
 
         Forbidden where others could reach it and there are no tokens.
         """
-        from surefoot.adapters.processes.launcher import ProcessLauncher
         from surefoot.api import Reception, build_api  # FastAPI takes longer to import than everything else
 
         here = os.environ if environ is None else environ
@@ -85,10 +87,11 @@ class App:
         secret = here.get(self.settings.approvals.webhook_secret_env, "")
         return build_api(
             Reception(
-                ports=self.ports, admission=admission or self.admission(), walking=self.walking, secret=secret,
+                ports=self.ports, admission=admission or self.admission(), walking=self.walking, hearing=self.hearing,
+                secret=secret,
                 open_to_look=not closed,
                 version=_version(), dispatching=dispatching, connector=_connector(self.settings, here),
-                launcher=ProcessLauncher(self.settings.store),
+                launcher=self.launcher(),
             )
         )  # fmt: skip
 
@@ -98,12 +101,11 @@ class App:
         Without tokens anyone on this machine may look; so it goes only where the API would go, which refuses the rest.
         """
         from surefoot.dashboard import Dashboard, House
-        from surefoot.engine.diagnose import Hearing
         from surefoot.engine.follow import Following
 
         return Dashboard(House(
             ports=self.ports, admission=admission or self.admission(), following=Following(self.ports),
-            walking=self.walking, hearing=Hearing(),
+            walking=self.walking, hearing=self.hearing, launcher=self.launcher(),
             open_to_look=not self.has_tokens(), version=_version(),
         ), behind=behind)  # fmt: skip
 
@@ -122,6 +124,12 @@ class App:
             deadline=timedelta(seconds=given.deadline_s), most_waiting=given.waiting,
             drain_s=self.settings.serve.drain_s, wait_lease=timedelta(seconds=given.waiting_s),
         ), JsonSchemas() if given.schemas == "enforce" else None)  # fmt: skip
+
+    def launcher(self) -> Launcher:
+        """Give what begins the processes of jobs, and tells them to stop."""
+        from surefoot.adapters.processes.launcher import ProcessLauncher
+
+        return ProcessLauncher(self.settings.store)
 
     def has_tokens(self) -> bool:
         """Whether anybody has a token that is good."""
@@ -288,7 +296,7 @@ def build(
     Raises Unavailable when the store cannot be opened.
     """
     try:
-        settings.store.parent.mkdir(parents=True, exist_ok=True)
+        settings.store.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise Unavailable(
             f"the directory {settings.store.parent} cannot be made: {error.strerror}",
@@ -318,7 +326,7 @@ def build(
         redact_name=redactor.name,
         redact_slices=redactor.slices,
     )
-    return App(settings=settings, store=store, ports=ports, walking=Walking(ports))
+    return App(settings=settings, store=store, ports=ports, walking=Walking(ports), hearing=Hearing())
 
 
 def parquet_file(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from surefoot.cli.narrator import Narrator, evidence_line
 from surefoot.cli.screen import visible
 from surefoot.core.errors import Invalid
+from surefoot.core.figure import percent
 
 if TYPE_CHECKING:
     from surefoot.core.approval import Approval, Decision
@@ -90,7 +91,7 @@ async def improved(story: Story, narrator: Narrator, person: Person) -> dict[str
     await story.begin()
     first = await story.live()
     before = await story.measure(first)
-    narrator.say(f"accuracy on untouched cases: {before:.1%}")
+    narrator.say(f"accuracy on untouched cases: {percent(before)}")
     narrator.chapter("2  Live traffic on v1")
     await story.live_traffic()
     narrator.chapter("3  One lever a tick, each tested on cases the improver never saw")
@@ -103,7 +104,7 @@ async def improved(story: Story, narrator: Narrator, person: Person) -> dict[str
     report["accuracy_after"] = await story.measure(await story.live())
     narrator.chapter("5  What it was worth")
     narrator.say(
-        f"accuracy on untouched cases: {before:.1%} before, {report['accuracy_after']:.1%} after"
+        f"accuracy on untouched cases: {percent(before)} before, {percent(report['accuracy_after'])} after"
         f" ({'promoted' if report['promoted'] else 'not promoted: the live version stayed'})", "bold green"
     )  # fmt: skip
     return report

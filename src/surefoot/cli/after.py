@@ -32,13 +32,14 @@ async def incidents(
     every: Annotated[bool, typer.Option("--all", help="also those that were closed")] = False,
 ) -> None:
     """Show what went wrong with what serves, and close it."""
+    from surefoot.core.token import any_agent
     from surefoot.engine.incident import close as closed
     from surefoot.engine.incident import listed
     from surefoot.engine.inspect import agent_named
 
     with desk.app() as app:
         if agent:
-            await agent_named(app.ports, agent)
+            await agent_named(app.ports, agent, sees=any_agent)
         if close:
             found = [await closed(app.ports, close, by=by, note=note)]
         else:
@@ -91,11 +92,12 @@ async def bisect(
 
     Exit code 4 when it cannot be told.
     """
+    from surefoot.core.token import any_agent
     from surefoot.engine.bisect import bisect as searched
     from surefoot.engine.inspect import agent_named, number_of
 
     with desk.app() as app:
-        await agent_named(app.ports, agent)
+        await agent_named(app.ports, agent, sees=any_agent)
         with desk.waiting("versions answer"):
             found = await searched(
                 app.ports, agent, good=number_of(good) if good else None, bad=number_of(bad) if bad else None,

@@ -328,10 +328,11 @@ def summary_document(one: Overview) -> dict[str, Any]:
 
 async def versions(desk: Desk, agent: AgentName) -> None:
     """List an agent's versions, and which was live when and why."""
+    from surefoot.core.token import any_agent
     from surefoot.engine.inspect import agent_named
 
     with desk.app() as app:
-        record = await agent_named(app.ports, agent)
+        record = await agent_named(app.ports, agent, sees=any_agent)
         found, lineage = await app.store.read(lambda tx: (tx.versions.all(agent), tx.agents.lineage(agent)))
 
     def page(screen: Screen) -> None:
@@ -371,10 +372,11 @@ async def diff(
 ) -> None:
     """Show the difference between two versions, block by block."""
     from surefoot.core.diff import changes
+    from surefoot.core.token import any_agent
     from surefoot.engine.inspect import agent_named, base_of, picture
 
     with desk.app() as app:
-        await agent_named(app.ports, agent)
+        await agent_named(app.ports, agent, sees=any_agent)
         first, second = (a, b) if b else (await base_of(app.ports, agent, a), a)
         before, after = await picture(app.ports, agent, first), await picture(app.ports, agent, second)
     found = changes(before.genome, after.genome)

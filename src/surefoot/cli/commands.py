@@ -112,6 +112,7 @@ def _register() -> None:
         events,
         findings,
         gate,
+        health,
         improve,
         jobs,
         keep,
@@ -133,11 +134,12 @@ def _register() -> None:
         tokens,
         traces,
         traffic,
+        work,
     )
 
     for room in (
         agents, show, findings, report, simulate, traffic, improve, gate, prune, probes, shadow, decide, notices,
-        after, keep, server, processes, logs, events, jobs, shares, traces, leaving,
+        after, keep, server, processes, logs, events, work, jobs, health, shares, traces, leaving,
     ):  # fmt: skip
         room.register(app)
     rollouts.register(_group("rollout", "Start, watch and steer a rollout on live traffic.", "Improve"))

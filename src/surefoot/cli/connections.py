@@ -8,13 +8,13 @@ goes round all connections once a second, since a timer for each would cost more
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from surefoot.engine.accompany import beside
 from surefoot.gateway.measures import Measures
 
 HEAD_BYTES = 64 * 1024
@@ -46,16 +46,9 @@ class Guard:
         """Count a connection that was let go."""
         self.measures.dropped[why] = self.measures.dropped.get(why, 0) + 1
 
-    @contextlib.asynccontextmanager
-    async def watching(self) -> AsyncGenerator[None]:
+    def watching(self) -> AbstractAsyncContextManager[None]:
         """Go round the connections while the block lasts."""
-        going = asyncio.create_task(self._rounds())
-        try:
-            yield
-        finally:
-            going.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await going
+        return beside(self._rounds())
 
     async def _rounds(self) -> None:
         while True:

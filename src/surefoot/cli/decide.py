@@ -76,6 +76,7 @@ async def approvals(
 
 async def _wanted(app: App, which: str, every: bool) -> list[Request]:
     """All requests, those of an agent, or the one that is named."""
+    from surefoot.core.token import EVERY_AGENT, any_agent
     from surefoot.engine.inspect import agent_named, request, requests
 
     asked, agents = await app.store.read(
@@ -84,8 +85,8 @@ async def _wanted(app: App, which: str, every: bool) -> list[Request]:
     if which in asked and which not in agents:
         return [await request(app.ports, which)]
     if which:
-        await agent_named(app.ports, which)
-    return await requests(app.ports, which or None, all_of_them=every)
+        await agent_named(app.ports, which, sees=any_agent)
+    return await requests(app.ports, which or None, all_of_them=every, agents=EVERY_AGENT)
 
 
 def _shown(screen: Screen, one: Request) -> None:
@@ -266,11 +267,12 @@ async def rollback(
         await repo_rollback(desk, Path(agent or "."), lever, by=by, why=why)
         return
     _named_by(agent, by)
+    from surefoot.core.token import any_agent
     from surefoot.engine.inspect import agent_named, number_of
     from surefoot.engine.rollback import rollback as roll
 
     with desk.app() as app:
-        await agent_named(app.ports, agent)
+        await agent_named(app.ports, agent, sees=any_agent)
         done = await roll(app.ports, agent, by=by, to=number_of(to) if to else None, reason=why)
         if done.rollout:
             async with app.worker() as worker:
@@ -312,6 +314,7 @@ async def resume(desk: Desk, by: By, agent: OneAgent = "", every: EveryAgent = F
 
 async def _switched(desk: Desk, agent: str, by: str, reason: str, *, stopped: bool) -> None:
     from surefoot.core.errors import Invalid
+    from surefoot.core.token import any_agent
     from surefoot.engine.inspect import agent_named
     from surefoot.engine.register import stop as switch
     from surefoot.engine.watch import due
@@ -319,7 +322,7 @@ async def _switched(desk: Desk, agent: str, by: str, reason: str, *, stopped: bo
     if not agent:
         raise Invalid("no agent is named", hint="name one, or say --all")
     with desk.app() as app:
-        await agent_named(app.ports, agent)
+        await agent_named(app.ports, agent, sees=any_agent)
         after = await switch(app.ports, agent, by=by, stopped=stopped, reason=reason)
         watched = await app.store.read(lambda tx: due(tx, agent))
         rows = [await carried_out(app, one.id) for one in watched]

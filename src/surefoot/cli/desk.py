@@ -159,11 +159,6 @@ def _critical(record: logging.LogRecord) -> bool:
     return record.levelname == "CRITICAL"
 
 
-def everybody(agent: str) -> bool:  # noqa: ARG001
-    """Say that an agent is seen: who has the store's file has all that is in it."""
-    return True
-
-
 def json_text(document: object) -> str:
     """Give the JSON text of a document; moments in ISO form, and null for numbers that JSON cannot say."""
     plain = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"

@@ -157,10 +157,11 @@ async def _subject(app: App, wanted: Wanted) -> tuple[Subject, Terms]:
 
 
 async def _version(app: App, wanted: Wanted, terms: Terms) -> tuple[Subject, Terms]:
+    from surefoot.core.token import any_agent
     from surefoot.engine.inspect import agent_named
     from surefoot.engine.serve import question
 
-    record = await agent_named(app.ports, wanted.agent)
+    record = await agent_named(app.ports, wanted.agent, sees=any_agent)
     number = record.live if wanted.version == "live" else _number(wanted.version)
     version, genome = await app.store.read(
         lambda tx: ((one := tx.versions.get(record.name, number)), tx.versions.genome(one.genome))

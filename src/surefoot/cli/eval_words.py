@@ -46,7 +46,7 @@ async def say(
     word = Word(run=run, case=case, epoch=epoch - 1, passed=passed, expected=expected, note=note)
     with desk.app() as app:
         found = await kept(app.ports, [word], by=by)
-    desk.give({"run": found[0].run, "words": [_document(one) for one in found]},
+    desk.give({"run": found[0].run, "words": [one.document() for one in found]},
               lambda screen: screen.line(f"kept, as said by {by}", "green"))  # fmt: skip
 
 
@@ -69,18 +69,8 @@ async def words(
         if to is not None:
             suite, differ = await amended(app.ports, run)
             app.workshop().write_suite(suite, to)
-    document: dict[str, Any] = {"run": run, "file": to, "differ": differ, "words": [_document(one) for one in found]}
+    document: dict[str, Any] = {"run": run, "file": to, "differ": differ, "words": [one.document() for one in found]}
     desk.give(document, lambda screen: _page(screen, found, differ, to))
-
-
-def _document(one: Label) -> dict[str, Any]:
-    from surefoot.core.exam.label import EXPECTED
-
-    expects = one.scorer == EXPECTED
-    return {
-        "case": one.case, "epoch": one.epoch + 1, "about": "expected" if expects else "answer",
-        "verdict": None if expects else "pass" if one.passed else "fail", "text": one.note, "by": one.by, "at": one.at,
-    }  # fmt: skip
 
 
 def _page(screen: Screen, found: list[Label], differ: list[str], to: Path | None) -> None:
@@ -89,7 +79,7 @@ def _page(screen: Screen, found: list[Label], differ: list[str], to: Path | None
     if not found:
         screen.note("nobody has said anything of this run in the open: surefoot eval say RUN --case ID --by NAME")
     else:
-        rows = (_document(one) for one in found)
+        rows = (one.document() for one in found)
         screen.table(("case", "epoch", "", "said", "by", "when"), (
             (short(row["case"], 40), row["epoch"], row["verdict"] or "expects", short(row["text"], 80), row["by"],
              when(row["at"])) for row in rows

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from surefoot.cli.desk import Desk, command
+from surefoot.core.figure import signed
 
 if TYPE_CHECKING:
     from surefoot.app import App
@@ -289,7 +290,7 @@ def contrasted(screen: Screen, seen: Contrast) -> None:
 
     screen.line(f"{seen.word}: {seen.sentence}", {"better": "green", "worse": "red"}.get(seen.word, "yellow"))
     if seen.delta is not None:
-        screen.note(f"95 % interval {seen.low:+.1%} to {seen.high:+.1%}; gained {seen.gained}, lost {seen.lost}")
+        screen.note(f"95 % interval {signed(seen.low)} to {signed(seen.high)}; gained {seen.gained}, lost {seen.lost}")
     flips = [flip for flip in seen.flips if flip.change != "same"]
     if flips:
         screen.table(("case", "", "before", "after", "p"), (
@@ -297,6 +298,6 @@ def contrasted(screen: Screen, seen: Contrast) -> None:
         ))  # fmt: skip
     for one in seen.slices:
         if one.mark != "clear":
-            screen.line(f"{one.mark}: {one.name} {one.gain:+.1%} on {one.tally.n} cases", "red")
+            screen.line(f"{one.mark}: {one.name} {signed(one.gain)} on {one.tally.n} cases", "red")
     if seen.left_out:
         screen.note(f"{len(seen.left_out)} cases are new or changed and were left out")

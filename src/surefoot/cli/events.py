@@ -45,13 +45,14 @@ async def events(
     import asyncio
 
     from surefoot.core.event import Wanted, patterns
+    from surefoot.core.token import any_agent
     from surefoot.engine.inspect import agent_named
 
     named = patterns([one.strip() for one in kinds.split(",") if one.strip()])
     wanted = Wanted(agents=frozenset({agent} if agent else ()), kinds=named)
     with desk.app() as app:
         if agent:
-            await agent_named(app.ports, agent)
+            await agent_named(app.ports, agent, sees=any_agent)
         found, last = await _page(app, wanted, after, limit)
         if not follow:
             document = {"events": [one.document() for one in found], "next": last}

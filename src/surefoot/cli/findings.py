@@ -25,7 +25,8 @@ REPO_VERBS = ("add", "rank", "close", "reopen")
 def register(app: typer.Typer) -> None:
     """Add these commands."""
     command(app, "failures", section="Look", keys="agent requests successes failures unknown standing sources hold "
-            "added shown[]: trace version input predicted expected source slices")(failures)  # fmt: skip
+            "added causes[]: key title status sentence failures impact older newer trend lever versions; "
+            "shown[]: trace version input predicted expected source slices")(failures)  # fmt: skip
     command(app, "levers", section="Look", keys="agent levers[]: id gap title state impact worth failures tries note "
             "log[]")(levers)  # fmt: skip
     command(app, "lessons", section="Look", keys="agent lessons[]: text evidence tick at; added")(lessons)
@@ -39,17 +40,21 @@ async def failures(
     expected: Annotated[str, typer.Option(metavar="ANSWER", help="add-case: what is right, if nobody said it")] = "",
     by: Annotated[str, typer.Option(metavar="NAME", help="add-case: who adds it")] = "",
 ) -> None:
-    """List the wrong answers that stand, and whether they are enough.
+    """List the wrong answers that stand, and what they have in common.
+
+    Causes are told first, the largest first: which way each goes, and what became of it.
 
     Each request whose right answer was said becomes a case at the next tick; --add-case does it for one of them now.
     Which side it is tested on is decided by hash.
     """
+    from surefoot.core.token import any_agent
+    from surefoot.engine.explain import explain
     from surefoot.engine.inspect import agent_named, failing
 
     with desk.app() as app:
-        await agent_named(app.ports, agent)
+        await agent_named(app.ports, agent, sees=any_agent)
         added = await _added(app, agent, add_case, expected, by) if add_case else ""
-        found = await failing(app.ports, agent, limit=limit)
+        found, causes = await failing(app.ports, agent, limit=limit), (await explain(app.ports, agent)).causes
     seen = found.verdicts
 
     def page(screen: Screen) -> None:
@@ -62,6 +67,11 @@ async def failures(
         screen.line(f"{seen.failure} of {known} labelled requests failed ({share}); {seen.unknown} have no label")
         if found.hold:
             screen.line(f"the loop holds: {found.hold}", "yellow")
+        if causes:
+            screen.table(("cause", "status", "failures", "share", "trend"), (
+                (short(one.title), one.became.words, str(one.failures), percent(one.impact), one.trend.way)
+                for one in causes
+            ), wide="cause")  # fmt: skip
         screen.table(("trace", "version", "expected", "predicted", "input"), (
             (one.trace_id, f"v{one.version}", one.expected or "-", short(one.predicted, 30) or "-", short(one.input))
             for one in found.failures
@@ -71,6 +81,12 @@ async def failures(
         "agent": agent, "requests": seen.success + seen.failure + seen.unknown, "successes": seen.success,
         "failures": seen.failure, "unknown": seen.unknown, "standing": found.standing, "sources": found.sources,
         "hold": found.hold, "added": added or None,
+        "causes": [
+            {"key": one.key, "title": one.title, "status": one.became.words, "sentence": one.became.sentence,
+             "failures": one.failures, "impact": one.impact, "older": one.older, "newer": one.newer,
+             "trend": one.trend.way, "lever": one.lever.id if one.lever else None, "versions": list(one.versions)}
+            for one in causes
+        ],
         "shown": [
             {"trace": one.trace_id, "version": one.version, "input": one.input, "predicted": one.predicted,
              "expected": one.expected, "source": one.source, "slices": dict(one.slices)}
@@ -115,6 +131,7 @@ async def levers(
     An agent's lever answers one gap; its worth is its impact, halved for each try in vain. A repository's levers stand
     in levers.md, with value, cost and scope; `add`, `rank`, `close` and `reopen` write there.
     """
+    from surefoot.core.token import any_agent
     from surefoot.engine.inspect import agent_named
 
     said = words or []
@@ -126,15 +143,15 @@ async def levers(
     agent = one_agent(said)
 
     with desk.app() as app:
-        await agent_named(app.ports, agent)
+        await agent_named(app.ports, agent, sees=any_agent)
         if close or reopen:
             from surefoot.engine.shelve import shelve
 
             await shelve(app.ports, agent, close or reopen, closed=bool(close), by=by, reason=why)
         if make:
-            from surefoot.engine.shelve import made
+            from surefoot.engine.shelve import lever_by_hand
 
-            await made(app.ports, agent, make, by=by, reason=why)
+            await lever_by_hand(app.ports, agent, make, by=by, reason=why)
         found = await app.store.read(
             lambda tx: [(lever, tx.levers.log(agent, lever.id) if log else []) for lever in tx.levers.all(agent)]
         )
@@ -185,6 +202,7 @@ async def lessons(
     by: Annotated[str, typer.Option(metavar="NAME", help="who teaches it")] = "",
 ) -> None:
     """List what the loop learned about its work, or teach it more."""
+    from surefoot.core.token import any_agent
     from surefoot.engine.inspect import agent_named
 
     if repo:
@@ -195,7 +213,7 @@ async def lessons(
     agent = one_agent([agent] if agent else [])
 
     with desk.app() as app:
-        await agent_named(app.ports, agent)
+        await agent_named(app.ports, agent, sees=any_agent)
         if add or by:
             from surefoot.engine.shelve import taught
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from surefoot.cli.desk import Desk, command
+from surefoot.core.figure import signed
 
 if TYPE_CHECKING:
     from surefoot.cli.screen import Screen
@@ -55,7 +56,7 @@ def gate(
         ))  # fmt: skip
         for mark, listed in (("blocks", found.blocks), ("flags", found.flags)):
             for one in listed:
-                moved = f"{one.gain:+.1%} ({one.low:+.1%} to {one.high:+.1%})"
+                moved = f"{signed(one.gain)} ({signed(one.low)} to {signed(one.high)})"
                 counts = f"{one.tally.lost} lost, {one.tally.gained} gained of {one.tally.n}"
                 screen.line(f"{mark} {one.name}: {counts}, {moved}",
                             "red" if mark == "blocks" else "yellow")  # fmt: skip

@@ -42,12 +42,13 @@ async def propose(
     It takes no traffic before it has been put before the gate and rolled out.
     """
     from surefoot.core.diff import changes
+    from surefoot.core.token import any_agent
     from surefoot.engine.inspect import agent_named, picture
     from surefoot.engine.register import offer_version
 
     genome = read_genome(files)
     with desk.app() as app:
-        await agent_named(app.ports, agent)
+        await agent_named(app.ports, agent, sees=any_agent)
         live = await picture(app.ports, agent, "live")
         version = await offer_version(app.ports, agent, genome, by=by, rationale=why)
     found = changes(live.genome, genome)
@@ -75,11 +76,12 @@ async def evaluate(
     Exit codes 0, 1 and 4. Open cases come first; only a version that does no harm there
     gets one of the counted looks at the sealed cases.
     """
+    from surefoot.core.token import any_agent
     from surefoot.engine.inspect import agent_named, number_of
     from surefoot.engine.vet import vet
 
     with desk.app() as app:
-        await agent_named(app.ports, agent)
+        await agent_named(app.ports, agent, sees=any_agent)
         with desk.waiting(f"{agent} v{number_of(version)} is put before the gate"):
             found = await vet(app.ports, agent, number_of(version))
 
@@ -118,6 +120,7 @@ async def tick(
     Finds what fails, asks for edits, tests them, and adds to the draft what helped. A tick that was killed is
     finished first. With --repo a coding agent works on the top open lever, behind the repository's gates.
     """
+    from surefoot.core.token import any_agent
     from surefoot.engine.inspect import agent_named
 
     if repo:
@@ -126,7 +129,7 @@ async def tick(
         return await tick_repo(desk, Path(agent or "."))
     agent = named_agent(agent)
     with desk.app() as app:
-        await agent_named(app.ports, agent)
+        await agent_named(app.ports, agent, sees=any_agent)
         async with app.worker() as worker:
             with desk.waiting(f"{agent}: one tick"):
                 report = await worker.tick(agent, ask_release=release)

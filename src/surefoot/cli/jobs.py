@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from surefoot.cli.desk import Desk, command
+from surefoot.cli.stopping import stoppable
 
 if TYPE_CHECKING:
     from surefoot.cli.screen import Screen
@@ -44,10 +45,11 @@ def jobs(
 
 
 async def _found(desk: Desk, which: str, limit: int) -> list[Seen]:
+    from surefoot.core.token import EVERY_AGENT
     from surefoot.engine.work import listed, shown
 
     with desk.app() as app:
-        return [await shown(app.ports, which)] if which else await listed(app.ports, limit=limit)
+        return [await shown(app.ports, which)] if which else await listed(app.ports, limit=limit, agents=EVERY_AGENT)
 
 
 def _done(desk: Desk, job_id: str) -> None:
@@ -64,7 +66,8 @@ def _done(desk: Desk, job_id: str) -> None:
     code: int | None = None
     result: Mapping[str, Any] = {"error": {"code": "internal", "message": "the command broke off", "hint": ""}}
     try:
-        code, result = _ran(job, store)
+        with stoppable(desk, job_id):
+            code, result = _ran(job, store)
     finally:
 
         async def over() -> None:

@@ -143,9 +143,10 @@ async def changes(
 
 async def _where(app: Any, agent: str, workflow: str, session: str, actor: str) -> Where:
     from surefoot.core.memory import Where
+    from surefoot.core.token import any_agent
     from surefoot.engine.inspect import agent_named
 
-    await agent_named(app.ports, agent)
+    await agent_named(app.ports, agent, sees=any_agent)
     return Where(agent=agent, workflow=workflow, session=session, actor=actor)
 
 

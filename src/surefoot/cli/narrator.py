@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.status import Status
 
 from surefoot.cli.screen import console_on, visible
+from surefoot.core.figure import percent
 
 SAMPLE = 2
 
@@ -75,7 +76,8 @@ class Narrator:
         labelled = facts["failures"] + facts["successes"]
         self.say(
             f"{facts['requests']} served, {labelled} labelled so far: {facts['failures']} failures"
-            f" ({facts['failures'] / max(1, labelled):.1%}), {facts['unlabelled']} unknown (unknown is never success)"
+            f" ({percent(facts['failures'] / max(1, labelled))}), {facts['unlabelled']} unknown"
+            " (unknown is never success)"
         )
 
     def _tick(self, facts: Mapping[str, Any]) -> None:
@@ -145,7 +147,8 @@ class Narrator:
         self.say(f"gate: {facts['verdict']}. {facts['sentence']}", style)
 
     def _moved(self, facts: Mapping[str, Any]) -> None:
-        self.say(f"live: v{facts['before']} → v{facts['live']}, accuracy on untouched cases {facts['accuracy']:.1%}")
+        right = percent(facts["accuracy"])
+        self.say(f"live: v{facts['before']} → v{facts['live']}, accuracy on untouched cases {right}")
 
     def _audit(self, facts: Mapping[str, Any]) -> None:
         word = "intact" if facts["intact"] else "BROKEN"
@@ -178,7 +181,7 @@ def _edit(edit: Mapping[str, Any]) -> str:
 
 
 def _percent(share: float | None) -> str:
-    return "    -" if share is None else f"{share:5.1%}"
+    return "     -" if share is None else f"{percent(share):>6}"
 
 
 def _number(value: float) -> str:

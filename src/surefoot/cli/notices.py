@@ -48,6 +48,7 @@ async def notices(
     by: Annotated[str, typer.Option(metavar="NAME", help="the person who sends it again")] = "",
 ) -> None:
     """Show what people were not told yet: what waits, and dead letters."""
+    from surefoot.core.token import EVERY_AGENT
     from surefoot.engine.notify import listed
     from surefoot.engine.notify import redrive as again
 
@@ -55,7 +56,7 @@ async def notices(
         if redrive:
             found = [await again(app.ports, redrive, by=by)]
         else:
-            found = await listed(app.ports, all_of_them=every)
+            found = await listed(app.ports, all_of_them=every, agents=EVERY_AGENT)
 
     def page(screen: Screen) -> None:
         if not found:

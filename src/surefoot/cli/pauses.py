@@ -38,13 +38,14 @@ async def list_(
     every: Annotated[bool, typer.Option("--all", help="also those that were decided or have expired")] = False,
 ) -> None:  # fmt: skip
     """Show what agents' programs wait for, oldest first."""
+    from surefoot.core.token import EVERY_AGENT, any_agent
     from surefoot.engine.inspect import agent_named
     from surefoot.engine.pause import pauses
 
     with desk.app() as app:
         if agent:
-            await agent_named(app.ports, agent)
-        found = await pauses(app.ports, agent or None, waiting_only=not every)
+            await agent_named(app.ports, agent, sees=any_agent)
+        found = await pauses(app.ports, agent or None, waiting_only=not every, agents=EVERY_AGENT)
 
     def page(screen: Screen) -> None:
         from surefoot.cli.screen import when

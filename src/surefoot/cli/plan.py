@@ -10,6 +10,7 @@ import typer
 
 from surefoot.cli.agents import AgentName
 from surefoot.cli.desk import Desk, command
+from surefoot.core.figure import percent
 
 if TYPE_CHECKING:
     from surefoot.cli.screen import Screen
@@ -47,21 +48,22 @@ async def plan(
     ] = None,
 ) -> None:
     """Say, before a rollout starts, what this traffic can prove and in how many days."""
+    from surefoot.core.token import any_agent
     from surefoot.engine.inspect import agent_named
     from surefoot.engine.plan import planned
 
     with desk.app() as app:
-        await agent_named(app.ports, agent)
+        await agent_named(app.ports, agent, sees=any_agent)
         found = await planned(app.ports, agent, labels_a_day=daily)
 
     def page(screen: Screen) -> None:
         screen.title(f"{agent}: what a canary can prove (a win takes e >= {found.settings.win_at:g})")
         screen.table(("fewer failures", "labels", "days"), (
-            (f"{1 - one.relative_risk:.0%}", one.labels if one.labels is not None else "-",
+            (percent(1 - one.relative_risk, 0), one.labels if one.labels is not None else "-",
              "-" if one.days is None else f"{one.days:.1f}")
             for one in found.plans
         ))  # fmt: skip
-        rate = f"{found.baseline_rate:.1%}"
+        rate = percent(found.baseline_rate)
         screen.line(f"failure rate now: {rate}{' (assumed: too few labels)' if found.assumed else ''}")
         screen.line(found.sentence)
 

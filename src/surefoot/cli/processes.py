@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from surefoot.cli.agents import AgentName
-from surefoot.cli.desk import Desk, command, everybody
+from surefoot.cli.desk import Desk, command
+from surefoot.core.token import any_agent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +51,7 @@ async def processes(
     if (admit or end) and not by.strip():
         raise Invalid("this takes a person's name", hint="say who decides (--by NAME)")
     with desk.app() as app:
-        await agent_named(app.ports, agent)
+        await agent_named(app.ports, agent, sees=any_agent)
         if admit:
             await let_in(app.ports, agent, admit, by=by)
         if end:
@@ -140,7 +141,7 @@ async def executions(
         await _chained(desk, agent, chain)
         return
     with desk.app() as app:
-        await agent_named(app.ports, agent)
+        await agent_named(app.ports, agent, sees=any_agent)
         found = await app.store.read(lambda tx: tx.executions.of(agent, limit=limit))
 
     def page(screen: Screen) -> None:
@@ -165,8 +166,8 @@ async def _chained(desk: Desk, agent: str, name: str) -> None:
     from surefoot.engine.wait import chain
 
     with desk.app() as app:
-        await agent_named(app.ports, agent)
-        found = await chain(app.ports, name, sees=everybody)
+        await agent_named(app.ports, agent, sees=any_agent)
+        found = await chain(app.ports, name, sees=any_agent)
     if found.links[0].execution.agent != agent:
         raise NotFound(f"there is no execution {name!r} of {agent}", hint=f"surefoot executions {agent} lists them")
 

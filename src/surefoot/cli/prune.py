@@ -8,6 +8,7 @@ import typer
 
 from surefoot.cli.agents import AgentName
 from surefoot.cli.desk import Desk, command
+from surefoot.core.figure import signed
 
 if TYPE_CHECKING:
     from surefoot.cli.screen import Screen
@@ -33,18 +34,19 @@ async def prune(
     Runs the live version with and without it on hidden and val cases. Nothing goes live: what no longer helps is
     proposed as ordinary edits, through the guardrails and the gate.
     """
+    from surefoot.core.token import any_agent
     from surefoot.engine.inspect import agent_named
     from surefoot.engine.prune import prune as pruned
 
     with desk.app() as app:
-        await agent_named(app.ports, agent)
+        await agent_named(app.ports, agent, sees=any_agent)
         with desk.waiting(f"{agent}: each learned block is taken away once"):
             found = await pruned(app.ports, agent, apply=apply)
 
     def page(screen: Screen) -> None:
         screen.note(f"{agent} v{found.version}, {found.cases} hidden and val cases")
         screen.table(("block", "kind", "verdict", "of its cluster", "cases", "tokens", "more cases needed"), (
-            (one.block, one.kind, one.verdict, f"{one.gain:+.1%} ({one.low:+.1%} to {one.high:+.1%})", one.n,
+            (one.block, one.kind, one.verdict, f"{signed(one.gain)} ({signed(one.low)} to {signed(one.high)})", one.n,
              one.tokens, "" if one.verdict != "cannot tell" else one.needed or "over 20 000")
             for one in found.worths
         ))  # fmt: skip

@@ -12,6 +12,8 @@ from surefoot.cli.decide import By, carried_out
 from surefoot.cli.desk import Desk, command
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from surefoot.app import App
     from surefoot.cli.screen import Screen
     from surefoot.core.rollout.standing import Reconcile, Rollout
@@ -45,10 +47,11 @@ async def list_rollouts(desk: Desk, agent: AgentName) -> None:
 
     Those in the queue begin one after the other, as long as the version they are compared with is live.
     """
+    from surefoot.core.token import any_agent
     from surefoot.engine.inspect import agent_named
 
     with desk.app() as app:
-        await agent_named(app.ports, agent)
+        await agent_named(app.ports, agent, sees=any_agent)
         found = await app.store.read(lambda tx: tx.rollouts.all(agent))
 
     def page(screen: Screen) -> None:
@@ -70,10 +73,11 @@ async def show(desk: Desk, agent: AgentName, rollout: RolloutId = "") -> None:
     """Show a rollout: where it stands, and one line of evidence for every look that was taken."""
     from dataclasses import asdict
 
+    from surefoot.core.token import any_agent
     from surefoot.engine.inspect import agent_named, history, rollout_of
 
     with desk.app() as app:
-        await agent_named(app.ports, agent)
+        await agent_named(app.ports, agent, sees=any_agent)
         one = await rollout_of(app.ports, agent, rollout)
         rows = await history(app.ports, one.id)
 
@@ -151,12 +155,13 @@ async def start(
     On the paired road it must first win on recorded requests, which no user sees.
     """
     from surefoot.cli.plan import watched
+    from surefoot.core.token import any_agent
     from surefoot.engine.inspect import agent_named, number_of
     from surefoot.engine.operate import start_rollout
     from surefoot.engine.plan import metric_terms
 
     with desk.app() as app:
-        await agent_named(app.ports, agent)
+        await agent_named(app.ports, agent, sees=any_agent)
         metrics = await metric_terms(app.ports, agent, watched(watch or ()))
         rollout = await start_rollout(
             app.ports, agent, number_of(version), by=by, forced_by=by if force else "", road=road, queue=queue,
@@ -171,10 +176,11 @@ async def step(desk: Desk, agent: AgentName) -> None:
 
     Without one, of the first in the queue, else of the holdback after a promotion.
     """
+    from surefoot.core.token import any_agent
     from surefoot.engine.inspect import agent_named
 
     with desk.app() as app:
-        await agent_named(app.ports, agent)
+        await agent_named(app.ports, agent, sees=any_agent)
         rollout = await _due(app, agent)
         row = await carried_out(app, rollout.id)
     _give_step(desk, agent, rollout, row)
@@ -188,11 +194,12 @@ async def accept(
     why: Why = "",
 ) -> None:
     """Let the rollout go on although these watched slices or metrics look worse."""
+    from surefoot.core.token import any_agent
     from surefoot.engine.accept import accept_guards
     from surefoot.engine.inspect import agent_named
 
     with desk.app() as app:
-        await agent_named(app.ports, agent)
+        await agent_named(app.ports, agent, sees=any_agent)
         rollout = await _active(app, agent)
         await accept_guards(app.ports, rollout.id, names, by=by, why=why)
         row = await carried_out(app, rollout.id)
@@ -206,28 +213,16 @@ async def override(desk: Desk, agent: AgentName, by: By, why: Why = "") -> None:
 
 async def hold(desk: Desk, agent: AgentName, by: By, why: Why = "") -> None:
     """Take the challenger's share away until a person has looked: the rollout in progress is frozen."""
-    from surefoot.engine.inspect import agent_named
     from surefoot.engine.rollback import hold as held
 
-    with desk.app() as app:
-        await agent_named(app.ports, agent)
-        rollout = await _active(app, agent)
-        await held(app.ports, rollout.id, by=by, reason=why)
-        row = await carried_out(app, rollout.id)
-    _give_step(desk, agent, rollout, row)
+    await _handled(desk, agent, lambda app, rollout: held(app.ports, rollout.id, by=by, reason=why))
 
 
 async def thaw(desk: Desk, agent: AgentName, by: By, why: Why = "") -> None:
     """Let a frozen rollout go on at its floor, because you looked."""
-    from surefoot.engine.inspect import agent_named
     from surefoot.engine.rollback import thaw as thawed
 
-    with desk.app() as app:
-        await agent_named(app.ports, agent)
-        rollout = await _active(app, agent)
-        await thawed(app.ports, rollout.id, by=by, reason=why)
-        row = await carried_out(app, rollout.id)
-    _give_step(desk, agent, rollout, row)
+    await _handled(desk, agent, lambda app, rollout: thawed(app.ports, rollout.id, by=by, reason=why))
 
 
 async def abort(
@@ -243,15 +238,28 @@ async def abort(
 
 async def _wished(desk: Desk, agent: str, wanted: str, by: str, why: str, named: str = "") -> None:
     from surefoot.core.errors import Invalid
-    from surefoot.engine.inspect import agent_named, rollout_of
     from surefoot.engine.rollback import wish
 
     if not by.strip():
         raise Invalid("this takes a person's name", hint="say who decides (--by NAME)")
-    with desk.app() as app:
-        await agent_named(app.ports, agent)
-        rollout = await rollout_of(app.ports, agent, named) if named else await _active(app, agent)
+
+    async def wished(app: App, rollout: Rollout) -> None:
         await app.store.write(lambda tx: wish(tx, app.ports, rollout.id, wanted, by, why))
+
+    await _handled(desk, agent, wished, named)
+
+
+async def _handled(
+    desk: Desk, agent: str, work: Callable[[App, Rollout], Awaitable[object]], named: str = ""
+) -> None:  # fmt: skip
+    """Do something to the named rollout, else the one in progress, and show the step that follows."""
+    from surefoot.core.token import any_agent
+    from surefoot.engine.inspect import agent_named, rollout_of
+
+    with desk.app() as app:
+        await agent_named(app.ports, agent, sees=any_agent)
+        rollout = await rollout_of(app.ports, agent, named) if named else await _active(app, agent)
+        await work(app, rollout)
         row = await carried_out(app, rollout.id)
     _give_step(desk, agent, rollout, row)
 

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, TextIO
 
 from surefoot.core import plain
+from surefoot.core.figure import percent as told
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,7 +42,7 @@ def when(moment: datetime | None) -> str:
 
 def percent(share: float | None) -> str:
     """Give a fraction in percent; a dash where it is unknown."""
-    return "-" if share is None else f"{share:.1%}"
+    return "-" if share is None else told(share)
 
 
 def console_on(stream: TextIO) -> Console:

@@ -103,7 +103,7 @@ def _greeting(desk: Desk, app: App, asked: _Asked, where: str) -> Callable[[], N
         first = asyncio.run(first_admin(app.ports))
 
     def greet() -> None:
-        desk.remark(f"listening on {where}; apps use {where}/v1; Ctrl-C ends it")
+        desk.remark(f"listening on {where}; apps use {where}/v1, people look at {where}/; Ctrl-C ends it")
         if first is not None:
             desk.remark(f"your token, of the role admin, shown only now: {first.token}")
             desk.remark("surefoot token create NAME --role agent makes one for an app")

@@ -13,7 +13,8 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import Callable, Generator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from surefoot.cli.connections import Bounds, Guard
 from surefoot.core.errors import Invalid, SurefootError, Unavailable
+from surefoot.engine.accompany import beside
 from surefoot.engine.mind import minding
 from surefoot.engine.notify import delivering
 from surefoot.engine.once import forget
@@ -136,19 +138,9 @@ class Serving:
             if not self._caught:
                 self.leave("abandoned")
 
-    @contextlib.asynccontextmanager
-    async def _laying(self) -> AsyncGenerator[None]:
+    def _laying(self) -> AbstractAsyncContextManager[None]:
         """Lay this worker's counts where the others find them, while the block lasts."""
-        if self._post.panel is None:
-            yield
-            return
-        going = asyncio.create_task(self._lay())
-        try:
-            yield
-        finally:
-            going.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await going
+        return contextlib.nullcontext() if self._post.panel is None else beside(self._lay())
 
     async def _lay(self) -> None:
         presence = self._house.presence
@@ -167,7 +159,7 @@ async def served(app: App, post: Post, *, ready: Callable[[], None], delivers: b
     api = app.api(loopback=post.loopback, admission=admission, dispatching=dispatching)
     dashboard = app.dashboard(behind=api, admission=admission)
     gateway = app.gateway(behind=dashboard, admission=admission)
-    dashboard.house.hearing.at(gateway.everyone)
+    app.hearing.at(gateway.everyone)
     dashboard.house.following.until(lambda: gateway.house.presence.leaving)
     try:
         door: ASGIApp = Door(

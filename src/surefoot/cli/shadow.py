@@ -49,11 +49,12 @@ async def shadow(
     These belong to a rollout on the paired road; no user saw the challenger's answers, and no tool was carried out.
     """
     from surefoot.core.rollout.shadow import paired_evidence, shadow_verdict, shares_of_work
+    from surefoot.core.token import any_agent
     from surefoot.engine.inspect import agent_named, rollout_of
     from surefoot.engine.shadow import shadow as asked
 
     with desk.app() as app:
-        await agent_named(app.ports, agent)
+        await agent_named(app.ports, agent, sees=any_agent)
         one = await rollout_of(app.ports, agent, rollout)
         done = None
         if ask:
@@ -133,12 +134,13 @@ async def sentinel(
 
     An alarm freezes the agent's rollouts until a person has looked. Asking again the same day asks nothing twice.
     """
+    from surefoot.core.token import any_agent
     from surefoot.engine.inspect import agent_named
     from surefoot.engine.sentinel import seen
     from surefoot.engine.sentinel import sentinel as watch
 
     with desk.app() as app:
-        await agent_named(app.ports, agent)
+        await agent_named(app.ports, agent, sees=any_agent)
         if looked:
             closed = await seen(app.ports, agent, by=by, why=why)
             document = dict.fromkeys(_NIGHT.split()) | {"agent": agent, "alarm": "", "looked_at_by": by}

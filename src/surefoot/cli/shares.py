@@ -38,12 +38,13 @@ async def weight(
     takes evidence and an approval.
     """
     from surefoot.core.errors import Invalid
+    from surefoot.core.token import any_agent
     from surefoot.engine.inspect import agent_named, number_of
     from surefoot.engine.weigh import shares, weigh
 
     done = None
     with desk.app() as app:
-        await agent_named(app.ports, agent)
+        await agent_named(app.ports, agent, sees=any_agent)
         if version:
             if percent is None:
                 raise Invalid("a share is missing", hint=f"surefoot weight {agent} {version} 5 --by NAME")
@@ -75,12 +76,13 @@ async def settings(
 
     What is not named stays as it is. Terms of rollouts hold for those that begin later.
     """
+    from surefoot.core.token import any_agent
     from surefoot.engine.adjust import adjust, settings_of
     from surefoot.engine.inspect import agent_named
 
     wanted = _wanted(set_ or [])
     with desk.app() as app:
-        record = await agent_named(app.ports, agent)
+        record = await agent_named(app.ports, agent, sees=any_agent)
         if wanted:
             record = await adjust(app.ports, agent, wanted, by=by)
     found = settings_of(record)
@@ -124,10 +126,11 @@ def _wanted(pairs: list[str]) -> dict[str, Any]:
 
 async def proposals(desk: Desk, agent: AgentName) -> None:
     """List what was proposed for an agent, and what became of it."""
+    from surefoot.core.token import any_agent
     from surefoot.engine.inspect import agent_named
 
     with desk.app() as app:
-        await agent_named(app.ports, agent)
+        await agent_named(app.ports, agent, sees=any_agent)
         found = await app.store.read(lambda tx: tx.proposals.all(agent))
 
     def page(screen: Screen) -> None:
@@ -149,11 +152,12 @@ async def proposals(desk: Desk, agent: AgentName) -> None:
 
 async def budget(desk: Desk, agent: AgentName) -> None:
     """Show what today (UTC) has cost an agent, and the most it may."""
+    from surefoot.core.token import any_agent
     from surefoot.engine.evaluate import spent
     from surefoot.engine.inspect import agent_named
 
     with desk.app() as app:
-        await agent_named(app.ports, agent)
+        await agent_named(app.ports, agent, sees=any_agent)
         day, ledger = await spent(app.ports, agent)
     cost, limit = ledger.settled, ledger.budget
 

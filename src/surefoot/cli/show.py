@@ -10,6 +10,7 @@ import typer
 
 from surefoot.cli.agents import AgentName, rolling, summary_document, version_document, write_genome
 from surefoot.cli.desk import Desk, command
+from surefoot.core.figure import signed
 
 if TYPE_CHECKING:
     from surefoot.cli.screen import Screen
@@ -39,12 +40,13 @@ async def show(
     With each learned block what it was last measured to buy (`prune`), and whether to stop improving the agent.
     """
     from surefoot.core.genome import render
+    from surefoot.core.token import any_agent
     from surefoot.engine.advise import advised
     from surefoot.engine.inspect import agent_named, glance, picture
     from surefoot.engine.worth import bought
 
     with desk.app() as app:
-        await agent_named(app.ports, agent)
+        await agent_named(app.ports, agent, sees=any_agent)
         seen, one = await picture(app.ports, agent, version), await glance(app.ports, agent)
         worths, advice = await app.store.read(
             lambda tx: (bought(tx, agent, seen.genome), advised(tx, app.ports, agent))
@@ -80,7 +82,7 @@ def worth_line(worth: Mapping[str, Any]) -> str:
     """Give on one line what a block bought, how surely, when and on how many cases."""
     more = f"; about {worth['needed']} more cases would tell" if worth["needed"] else ""
     return (
-        f"   {worth['verdict']}: {worth['gain']:+.1%} ({worth['low']:+.1%} to {worth['high']:+.1%}) of the "
+        f"   {worth['verdict']}: {signed(worth['gain'])} ({signed(worth['low'])} to {signed(worth['high'])}) of the "
         f"{worth['n']} cases of its cluster, measured on v{worth['version']} at {worth['at'][:10]}{more}"
     )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from surefoot.cli.desk import Desk, command
+from surefoot.core.figure import percent
 
 if TYPE_CHECKING:
     from surefoot.cli.screen import Screen
@@ -91,7 +92,8 @@ def replay(
     regret = statistics.fmean(one.regret for one in ended)
 
     def page(screen: Screen) -> None:
-        screen.line(f"{incumbent} is right on {rates[0]:.1%}, {challenger} on {rates[1]:.1%} of {len(cases)} cases")
+        old, new = map(percent, rates)
+        screen.line(f"{incumbent} is right on {old}, {challenger} on {new} of {len(cases)} cases")
         for state, count in states.most_common():
             word = {"awaiting_approval": "won, a person decides", "canary": "not decided in 6 000 requests"}
             screen.line(f"{word.get(state, state.replace('_', ' '))}: {count} of {orders} orders")

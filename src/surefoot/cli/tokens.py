@@ -61,12 +61,10 @@ async def create(
         made = await issue(app.ports, order, by=by or _who())
         document = _document(made.issued, None, app.ports.clock())
 
-    def page(screen: Screen) -> None:
-        screen.line(made.token)
+    desk.give({"token": made.token, **document}, lambda screen: screen.line(made.token))
+    if not desk.as_json:  # apart from the token, which a shell may take: TOKEN=$(surefoot token create ...)
         until = "until it is revoked" if made.issued.expires_at is None else f"until {made.issued.expires_at:%Y-%m-%d}"
-        screen.note(f"it is not shown again; send it as Authorization: Bearer TOKEN. Good {until}, as {role}.")
-
-    desk.give({"token": made.token, **document}, page)
+        desk.remark(f"it is not shown again; send it as Authorization: Bearer TOKEN. Good {until}, as {role}.")
 
 
 async def listed(desk: Desk) -> None:

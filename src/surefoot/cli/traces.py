@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from surefoot.cli.agents import AgentName
-from surefoot.cli.desk import Desk, command, everybody
+from surefoot.cli.desk import Desk, command
+from surefoot.core.token import any_agent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -93,7 +94,7 @@ async def _found(ports: Ports, sought: Sought, limit: int) -> tuple[list[Found],
     rows: list[Found] = []
     after = None
     for _ in range(MOST_PAGES):
-        page = await find.traces(ports, sought, sees=everybody, after=after, limit=limit - len(rows))
+        page = await find.traces(ports, sought, sees=any_agent, after=after, limit=limit - len(rows))
         rows, after = [*rows, *page.found], page.next
         if after is None or len(rows) >= limit:
             break
@@ -110,7 +111,7 @@ async def trace(
 
     with desk.app() as app:
         trace_id = await find.trace_called(app.ports, agent, name) if agent else name
-        whole = await find.whole_trace(app.ports, trace_id, sees=everybody)
+        whole = await find.whole_trace(app.ports, trace_id, sees=any_agent)
 
     said = [
         {"verdict": one.verdict, "score": one.score, "expected": one.expected, "feedback": one.feedback,
@@ -187,7 +188,7 @@ async def sessions(
     with desk.app() as app:
         for _ in range(MOST_PAGES):
             page, after = await find.sessions(
-                app.ports, agent, sees=everybody, actor=actor, after=after, limit=limit - len(rows)
+                app.ports, agent, sees=any_agent, actor=actor, after=after, limit=limit - len(rows)
             )
             rows += page
             if after is None or len(rows) >= limit:

@@ -49,6 +49,7 @@ async def ask(
     """
     from surefoot.core.asker import Asker
     from surefoot.core.errors import Invalid
+    from surefoot.core.token import any_agent
     from surefoot.engine.inspect import agent_named
     from surefoot.engine.serve import serve
 
@@ -57,7 +58,7 @@ async def ask(
         raise Invalid("there is nothing to ask", hint="give a text")
     traits = pairs(slices or [])
     with desk.app() as app:
-        await agent_named(app.ports, agent)
+        await agent_named(app.ports, agent, sees=any_agent)
         with desk.waiting(f"{agent} answers"):
             served = await serve(app.ports, agent, said, unit=unit, source=source, slices=traits,
                                  asker=Asker(session=session, external_id=external_id))  # fmt: skip
@@ -106,6 +107,7 @@ async def outcome(
     Late, twice and corrected is welcome; the last word that is not unknown counts.
     """
     from surefoot.core.errors import SurefootError
+    from surefoot.core.token import any_agent
     from surefoot.engine.observe import Said as Told
     from surefoot.engine.observe import observe_all
 
@@ -114,7 +116,7 @@ async def outcome(
         source=source, feedback=feedback,
     )  # fmt: skip
     with desk.app() as app:
-        (seen,) = await observe_all(app.ports, [told])
+        (seen,) = await observe_all(app.ports, [told], sees=any_agent)
     if isinstance(seen, SurefootError):
         raise seen
 
@@ -147,12 +149,13 @@ async def import_file(
     Cases are split by hash, to test with; traffic is answered by the agent, which is then told the truth. Nothing
     is stored when a line is wrong. An improver only ever sees the split `shown`.
     """
+    from surefoot.core.token import any_agent
     from surefoot.engine.inspect import agent_named
     from surefoot.engine.register import add_cases
     from surefoot.rehearsal.rows import load_rows
 
     with desk.app() as app:
-        record = await agent_named(app.ports, agent)
+        record = await agent_named(app.ports, agent, sees=any_agent)
         rows = load_rows(file)
         _check_labels(record, rows, file)
         document: dict[str, Any] = {"agent": agent, "file": file, "as": kind, "rows": len(rows)}
@@ -227,6 +230,7 @@ async def _cases(ports: Ports, agent: Agent, rows: Sequence[Row]) -> list[Case]:
 
 async def _served(ports: Ports, agent: str, rows: Sequence[Row], file: Path, count: Callable[[], None]) -> Counter[str]:
     from surefoot.core.errors import SurefootError
+    from surefoot.core.token import any_agent
     from surefoot.engine.observe import observe
     from surefoot.engine.serve import serve
 
@@ -238,6 +242,6 @@ async def _served(ports: Ports, agent: str, rows: Sequence[Row], file: Path, cou
         except SurefootError as problem:
             message = f"row {number} of {file} was not answered: {problem.message}"
             raise type(problem)(message, hint=f"{problem.hint}; the {number - 1} rows before it are in") from problem
-        said[(await observe(ports, served.trace_id, expected=row.expected, source="file")).verdict] += 1
+        said[(await observe(ports, served.trace_id, expected=row.expected, source="file", sees=any_agent)).verdict] += 1
         count()
     return said

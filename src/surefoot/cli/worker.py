@@ -1,7 +1,8 @@
 """A worker's shift: tick, watch the rollout, pause, and again, until a signal or until there is nothing to do.
 
 The work itself is durable, so the shift may end at any moment: a tick that is cut short goes on with the next shift.
-There is nothing to do when no tick is due, or when a whole round of levers was tried and no version came of it.
+There is nothing to do when no tick is due, or when a whole round of levers was tried and no version came of it. Where
+the shift does not end then, it rests longer and longer, until something is new (`core.policy.rest_after`).
 """
 
 from __future__ import annotations
@@ -10,22 +11,27 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Coroutine, Generator
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from surefoot.cli.rollouts import step_line
 from surefoot.cli.ticks import show_tick, tick_document
 from surefoot.core.errors import BudgetExhausted, Conflict, Forbidden, SurefootError, Unavailable
+from surefoot.core.policy import rest_after
+from surefoot.core.token import any_agent
 from surefoot.engine.inspect import agent_named, history
 from surefoot.engine.notify import delivering
 from surefoot.engine.retain import retain_daily
 from surefoot.engine.watch import due
+from surefoot.ports.audit import AuditFilter
 
 if TYPE_CHECKING:
     from surefoot.app import App
     from surefoot.cli.desk import Desk, Page
     from surefoot.core.rollout.standing import Rollout
     from surefoot.engine.durable import Durable
+    from surefoot.ports import Tx
 
 Ended = Literal["ticks", "idle", "SIGINT", "SIGTERM"]
 CODES: dict[Ended, int] = {"ticks": 0, "idle": 0, "SIGINT": 130, "SIGTERM": 0}
@@ -52,10 +58,12 @@ class Shift:
         self._said = ""
         self._watched = ""
         self._in_vain = 0
+        self._idle = 0
+        self._last: tuple[datetime, tuple[int, int] | None] = (datetime.min.replace(tzinfo=UTC), None)
 
     async def work(self) -> int:
         """Work until the shift ends, and give the exit code."""
-        await agent_named(self._app.ports, self._agent)
+        await agent_named(self._app.ports, self._agent, sees=any_agent)
         with self._signals():
             async with self._app.worker() as worker, delivering(self._app.ports):
                 self._remark(f"working on {self._agent}; Ctrl-C ends the shift")
@@ -94,17 +102,36 @@ class Shift:
                     await asyncio.wait_for(self._stopping.wait(), self._pause_s)
 
     async def _tick(self, worker: Durable) -> dict[str, Any] | None:
-        """Run a tick; what forbids one now is said once, and is no reason to leave."""
+        """Run a tick if there may be something to do; what forbids one now is said once, and is no reason to leave."""
+        began, news = self._app.ports.clock(), await self._app.store.read(self._news)
+        if began < self._rest_until(news):
+            return None
+        self._idle, self._last = self._idle + 1, (began, None)  # time alone may lift what forbids one
         try:
             report = await worker.tick(self._agent)
         except (Conflict, Forbidden, BudgetExhausted, Unavailable) as reason:
             self._explain(reason)
             return None
+        self._last = (began, news)
         self._reports.append(report)
+        if report["outcome"] not in _NOTHING or report.get("release"):
+            self._idle = 0
         if report["outcome"] not in _NOTHING or report.get("reason") != self._said:
             self._print(partial(show_tick, agent=self._agent, report=report))
         self._said = str(report.get("reason", ""))
         return report
+
+    def _rest_until(self, news: tuple[int, int]) -> datetime:
+        """When a tick may find more than the last one did; a shift that is to end finds out by ticking."""
+        began, heard = self._last
+        if not self._idle or self._until_idle or self._ticks is not None:
+            return began
+        return began + rest_after(self._idle, timedelta(seconds=self._pause_s), news=news != heard)
+
+    def _news(self, tx: Tx) -> tuple[int, int]:
+        """What moves when there may be something to do: outcomes, and what others than the loop did to the agent."""
+        done = tx.audit.listed(AuditFilter(agent=self._agent), before=None, limit=20)
+        return tx.beats.now().outcomes, next((one.seq for one in done if one.actor != "loop"), 0)
 
     async def _night(self, worker: Durable) -> None:
         """Delete what is too old and run the sentinel's window, once a day; a missing night is no reason to leave."""

@@ -24,7 +24,7 @@ from surefoot.core.evidence.paired import (
     sign_test,
     tally,
 )
-from surefoot.core.figure import figure
+from surefoot.core.figure import figure, percent, signed
 from surefoot.core.genome import Block, BlockKind, Genome
 
 WorthVerdict = Literal["helps", "no longer helps", "harms", "cannot tell"]
@@ -136,7 +136,7 @@ def worth(block: Block, cases: Sequence[Ablated], labels: Collection[str], *, me
     needed = _needed(seen, bought, gain=gain, margin=margin) if verdict == "cannot tell" else None
     return Worth(
         block=block.id, kind=block.kind, identity=identity(block), verdict=verdict,
-        sentence=_sentence(block, verdict, why, needed, points=f"{gain:+.1%} ({low:+.1%} to {high:+.1%})"),
+        sentence=_sentence(block, verdict, why, needed, points=f"{signed(gain)} ({signed(low)} to {signed(high)})"),
         n=count.n, gained=count.gained, lost=count.lost, gain=gain, low=low, high=high, overall=overall, tokens=size,
         price=price, needed=needed,
     )  # fmt: skip
@@ -158,7 +158,7 @@ def _verdict(
     if _p(seen, bought) <= ALPHA and profit > 0:
         return "helps", counts
     if high < margin and len(bought) >= LEAST_CASES:  # below, the interval is too optimistic to retire by
-        return "no longer helps", f"{counts}, and a gain of {margin:.1%} is ruled out"
+        return "no longer helps", f"{counts}, and a gain of {percent(margin)} is ruled out"
     return "cannot tell", counts
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from surefoot.core.digest import digest
+from surefoot.core.figure import percent
 from surefoot.core.injection import smell
 
 LeverState = Literal["open", "doing", "drafted", "shipped", "failed", "closed"]
@@ -127,7 +128,7 @@ def nothing_to_fix(failed: int, labelled: int, headroom: float) -> str:
     """Say that what serves is good enough to be left alone; empty when it is not, or when too little is known."""
     if labelled < ENOUGH_LABELS or failed >= headroom * labelled:
         return ""
-    return f"{failed} of {labelled} labelled requests failed ({failed / labelled:.1%})"
+    return f"{failed} of {labelled} labelled requests failed ({percent(failed / labelled)})"
 
 
 def quota(failures: Sequence[Failure], share: float = SOURCE_SHARE) -> tuple[Failure, ...]:
@@ -200,6 +201,16 @@ def _short(text: str) -> str:
     """Give a label as it is, and of anything longer or odd only that it is there."""
     flat = " ".join(text.split())
     return flat if len(flat) <= _NAME_CHARS and smell(flat, quoted=True) is None else "(another text)"
+
+
+def trait(key: str) -> str:
+    """Say what the failures of a gap have in common, as the end of "the failures ..."."""
+    kind, _, what = key.partition(":")
+    if kind == "tool":
+        return f"in which the tool {_short(what)} broke"
+    if kind == "check":
+        return f"that the check {_short(what.partition(':')[0])} found"
+    return f"where {_short(what)} was right" if what else "whose right answer nobody named"
 
 
 def missed_by(key: str) -> str:

@@ -16,15 +16,14 @@ from dataclasses import replace
 
 from surefoot.core.backlog import MIN_GAP, Failure, Gap, gaps
 from surefoot.core.case import groups
-from surefoot.core.evidence.paired import sign_test
 from surefoot.core.injection import smell
+from surefoot.core.trend import of_counts
 from surefoot.core.words import FUNCTION_WORDS, stems
 
 ALIKE = 0.5
 NAME_WORDS = 3
 MOST_COMPARED = 300
 TREND = (0.5, 2.0)
-_SURE = 0.05
 
 
 def clusters(
@@ -64,13 +63,13 @@ def severity(failures: Sequence[Failure]) -> float:
 def trend(failures: Sequence[Failure], middle: float) -> float:
     """Give how a cluster grows against the others: more than 1 if its failures are mostly new ones, at most 2.
 
-    `middle` parts the newer half of all failures from the older. It is 1 unless a two-sided sign test is sure at
-    .05, so that chance does not reorder the backlog.
+    `middle` parts the newer half of all failures from the older. It is 1 where chance could have done it
+    (`core.trend`), so that chance does not reorder the backlog.
     """
     known = [one.id for one in failures if one.id > 0]
     newer = sum(number > middle for number in known)
     older = len(known) - newer
-    if 2 * sign_test(for_it=max(newer, older), against_it=min(newer, older)) > _SURE:
+    if of_counts(older, newer).way == "steady":
         return 1.0
     return min(TREND[1], max(TREND[0], (newer + 1) / (older + 1)))
 

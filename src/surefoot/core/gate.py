@@ -26,7 +26,7 @@ from surefoot.core.evidence.paired import (
     tally,
 )
 from surefoot.core.evidence.slices import SliceFinding, slice_findings
-from surefoot.core.figure import figure
+from surefoot.core.figure import figure, percent
 
 __all__ = ["Pair", "Power", "ReleaseVerdict", "SearchVerdict", "release_verdict", "search_verdict"]
 
@@ -305,7 +305,7 @@ def _counts(count: Tally) -> str:
 
 
 def _prospects(strength: Sequence[Power]) -> str:
-    chances = " and ".join(f"{one.power:.0%} for {one.gain * 100:.0f} points" for one in strength)
+    chances = " and ".join(f"{percent(one.power, 0)} for {one.gain * 100:.0f} points" for one in strength)
     first = strength[0]
     needed = f"about {first.cases_needed}" if first.cases_needed is not None else "more than 20 000"
     return f"These cases had a power of {chances}; {first.gain * 100:.0f} points need {needed} cases."

@@ -17,6 +17,7 @@ from surefoot.core.case import words
 from surefoot.core.digest import canonical
 from surefoot.core.edit import Edit, apply_edits
 from surefoot.core.errors import SurefootError
+from surefoot.core.figure import percent
 from surefoot.core.genome import Block, BlockKind, Genome
 from surefoot.core.injection import fold, smell
 from surefoot.core.weakening import contradiction
@@ -189,7 +190,8 @@ def _tried(
         return _refused(edit, "locked-bytes", "it changes bytes that are locked")
     # After the evictions, since these may retire what the base brought.
     if (far := drift(base, room[0])) > bounds.drift:
-        return _refused(edit, "drift", f"with it {far:.0%} of the base would be gone, {bounds.drift:.0%} may be")
+        said = f"with it {percent(far, 0)} of the base would be gone, {percent(bounds.drift, 0)} may be"
+        return _refused(edit, "drift", said)
     return room
 
 

@@ -7,12 +7,17 @@ of attributes stay only because programs, not people, write them. What is left a
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import cast
 
 from surefoot.core.backlog import Failure, Lever
 from surefoot.core.calls import Call
+from surefoot.core.cause import Cause
 from surefoot.core.digest import digest
+from surefoot.core.event import Event
 from surefoot.core.execution import Execution, Note
+from surefoot.core.lesson import Lesson
 from surefoot.core.pause import Pause
 from surefoot.core.score import Outcome
 from surefoot.core.span import Span, SpanEvent
@@ -22,6 +27,8 @@ _KINDS = {
     "missed": "a missed answer", "check": "a failed check", "tool": "a broken tool", "slow": "slow answers",
     "costly": "costly answers", "weak": "weak answers", "erased": "erased requests",
 }  # fmt: skip
+# From the first mark to the last: what is quoted may hold marks of its own.
+_QUOTED = re.compile('[“”"].*[“”"]|[“”"].*', re.DOTALL)
 _HAPPENED = re.compile(r"(open again|open|doing|drafted|shipped|failed|closed|made|tick \d+|v\d+)\b")
 
 
@@ -60,6 +67,46 @@ def masked_step(said: str) -> str:
     """Give a line of a lever's story as its first word, which says what happened; the rest quotes titles and people."""
     found = _HAPPENED.match(said)
     return found[1] if found else ""
+
+
+def masked_quotes(text: str) -> str:
+    """Give a text that was made on purpose, as a lesson or a reason is, without what it quotes."""
+    return _QUOTED.sub("“…”", text)
+
+
+def masked_lesson(lesson: Lesson) -> Lesson:
+    """Give a lesson without what it quotes, such as the title of a lever, which says what was answered."""
+    return replace(lesson, text=masked_quotes(lesson.text), evidence=masked_quotes(lesson.evidence))
+
+
+def masked_payload(payload: Mapping[str, object]) -> dict[str, object]:
+    """Give what the record says of a change without titles of levers and without what is quoted, however deep."""
+    return {name: "" if name == "title" else _masked(value) for name, value in payload.items()}
+
+
+def masked_event(event: Event) -> Event:
+    """Give an event as the record is given."""
+    return replace(event, facts=masked_payload(event.facts))
+
+
+def _masked(value: object) -> object:
+    if isinstance(value, str):
+        return masked_quotes(value)
+    if isinstance(value, Mapping):
+        return masked_payload(cast("Mapping[str, object]", value))
+    if isinstance(value, list | tuple):
+        return [_masked(one) for one in cast("Sequence[object]", value)]
+    return value
+
+
+def masked_cause(cause: Cause) -> Cause:
+    """Give a cause without the texts of its failures, and without a person's reason to leave it alone."""
+    became = cause.became
+    return replace(
+        cause, key=masked_gap(cause.key), title=masked_title(cause.key, cause.failures),
+        became=replace(became, sentence="Its lever is closed.") if became.fate == "left alone" else became,
+        lever=cause.lever and masked_lever(cause.lever), examples=tuple(map(masked_failure, cause.examples)),
+    )  # fmt: skip
 
 
 def masked_call(call: Call) -> Call:

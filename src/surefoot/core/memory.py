@@ -8,7 +8,6 @@ name, and every answer says in which scope it was found. Everything is bounded: 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -165,7 +164,18 @@ def expiry(now: datetime, ttl_s: float | None) -> datetime | None:
 
 def matches(pattern: str, key: str) -> bool:
     """Say whether a key fits a pattern in which * stands for anything."""
-    return re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), key, re.DOTALL) is not None
+    first, *inner = pattern.split("*")
+    if not inner:
+        return key == first
+    last = inner.pop()
+    if len(key) < len(first) + len(last) or not (key.startswith(first) and key.endswith(last)):
+        return False
+    at, end = len(first), len(key) - len(last)
+    for part in inner:  # each at its first place, so that no pattern takes long
+        if (found := key.find(part, at, end)) < 0:
+            return False
+        at = found + len(part)
+    return True
 
 
 def text_of(value: object) -> str:

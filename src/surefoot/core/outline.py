@@ -1,40 +1,49 @@
 """An outline: the steps of a request in the order in which a person reads them, each with its depth.
 
 A tree of whole spans (`core.tree`) is for programs and for a thousand steps. A page shows some lines of many thousand,
-so it takes only what a line needs, and counts what stands below each. What programs send is not always a tree: a step
-whose parent is not there stands at the top, and of steps that go round in a circle the one that began first does.
+so it takes only what a line needs, in columns since a value for each step would cost more than all that is done with
+it, and counts what stands below each. What programs send is not always a tree: a step whose parent is not there stands
+at the top, and of steps that go round in a circle the one that began first does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from operator import itemgetter
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 
-class Step(NamedTuple):
-    """What an outline needs of a span; times are nanoseconds since 1970, `ended` is 0 while it is not known."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strand:
+    """Steps of one agent, column by column: what an outline needs of each.
 
-    span_id: str
-    parent_id: str
+    `parents` are the ids of the steps above, `failed` the ids of those that ended in an error. Times are nanoseconds
+    since 1970; `ended` is 0 while it is not known.
+    """
+
     agent: str
-    failed: bool
-    started: int
-    ended: int
+    ids: Sequence[str] = ()
+    parents: Sequence[str] = ()
+    started: Sequence[int] = ()
+    ended: Sequence[int] = ()
+    failed: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outline:
-    """Steps in their order, with the depth of each from 0, and how many stand below it."""
+    """The ids of steps in their order, with the agent and the depth of each from 0, and how many stand below it.
 
-    steps: Sequence[Step] = ()
+    `failed` are those that ended in an error, in the same order.
+    """
+
+    ids: Sequence[str] = ()
+    agents: Sequence[str] = ()
     depths: Sequence[int] = ()
     below: Sequence[int] = ()
+    failed: Sequence[str] = ()
 
     def place(self, span_id: str) -> int | None:
         """Give where a step stands, None if it does not."""
-        return next((at for at, one in enumerate(self.steps) if one.span_id == span_id), None)
+        return self.ids.index(span_id) if span_id in self.ids else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,52 +58,105 @@ class Extent:
         return min(1.0, max(0.0, (moment - self.began) / max(1, self.ended - self.began)))
 
 
-def outline(steps: Iterable[Step]) -> Outline:
-    """Give each step once, below its parent, those beside each other in the order in which they began."""
-    listed = sorted(steps, key=itemgetter(4, 0))
-    known = {one[0] for one in listed}
-    children: dict[str, list[Step]] = {}
-    for one in listed:
-        parent = one[1]
-        children.setdefault(parent if parent in known and parent != one[0] else "", []).append(one)
-    walked: list[Step] = []
-    depths: list[int] = []
-    seen: set[str] = set()
-    for top in (*children.get("", ()), *listed):  # after the tops only circles are left
-        if top[0] not in seen:
-            _walk(top, children, seen, walked, depths)
-    return Outline(walked, depths, _below(depths))
+def outline(strands: Sequence[Strand]) -> Outline:
+    """Give each step once, below its parent, those beside each other in the order in which they began.
+
+    Where two agents sent a step with the same id, that of the earlier strand counts.
+    """
+    seen = _Seen()
+    for strand in strands:
+        seen.add(strand)
+    order = sorted(range(len(seen.ids)), key=seen.ids.__getitem__)
+    order.sort(key=seen.started.__getitem__)  # after the ids, which decide between those that began at once
+    above = [seen.places.get(parent, -1) for parent in seen.parents]
+    walked, depths = _walked(order, above)
+    below, ids, failed = _below(walked, above), [seen.ids[place] for place in walked], seen.failed
+    return Outline(
+        ids=ids, agents=[seen.agents[place] for place in walked], depths=[depths[place] for place in walked],
+        below=[below[place] for place in walked], failed=[one for one in ids if one in failed] if failed else (),
+    )  # fmt: skip
 
 
-def extent(steps: Sequence[Step]) -> Extent:
+def extent(strands: Sequence[Strand]) -> Extent:
     """Give from the first beginning to the last end; nothing for no steps."""
-    if not steps:
+    some = [one for one in strands if one.ids]
+    if not some:
         return Extent(0, 0)
-    return Extent(min(one.started for one in steps), max(max(one.started, one.ended) for one in steps))
+    ends = (max(column) for one in some for column in (one.started, one.ended))
+    return Extent(min(min(one.started) for one in some), max(ends))
+
+
+@dataclass(slots=True)
+class _Seen:
+    """The columns of all strands, each id once; `places` says where it stands in them."""
+
+    ids: list[str] = field(default_factory=list[str])
+    parents: list[str] = field(default_factory=list[str])
+    started: list[int] = field(default_factory=list[int])
+    agents: list[str] = field(default_factory=list[str])
+    failed: set[str] = field(default_factory=set[str])
+    places: dict[str, int] = field(default_factory=dict[str, int])
+
+    def add(self, strand: Strand) -> None:
+        """Add the steps of a strand whose ids are new."""
+        fresh = list[int]()
+        for at, one in enumerate(strand.ids):
+            if one not in self.places:
+                self.places[one] = len(self.places)
+                fresh.append(at)
+        for mine, theirs in ((self.ids, strand.ids), (self.parents, strand.parents), (self.started, strand.started)):
+            mine += [theirs[at] for at in fresh]
+        self.agents += [strand.agent] * len(fresh)
+        if strand.failed:
+            self.failed.update(strand.ids[at] for at in fresh if strand.ids[at] in strand.failed)
+
+
+def _walked(order: Sequence[int], above: list[int]) -> tuple[list[int], list[int]]:
+    """Give places in the order in which they are read, and how deep each place is.
+
+    `above` says of each place which one is its parent's, -1 of one without; a circle is opened where it began, there
+    as well.
+    """
+    children, walked, depths = dict[int, list[int]](), list[int](), [0] * len(order)
+    for place in order:
+        parent = above[place]
+        if parent == place:
+            above[place] = parent = -1
+        if parent in children:
+            children[parent].append(place)
+        else:
+            children[parent] = [place]
+    for top in children.get(-1, ()):
+        _walk(top, children, above, walked, depths)
+    if len(walked) < len(order):  # what is left goes round in circles, or hangs on one
+        met = set(walked)
+        for top in order:
+            if top not in met:
+                above[top], begins = -1, len(walked)
+                _walk(top, children, above, walked, depths)
+                met.update(walked[begins:])
+    return walked, depths
 
 
 def _walk(
-    top: Step, children: dict[str, list[Step]], seen: set[str], walked: list[Step], depths: list[int]
+    top: int, children: dict[int, list[int]], above: Sequence[int], walked: list[int], depths: list[int]
 ) -> None:  # fmt: skip
-    """Go down from a step, without recursion: a chain may be as long as the request."""
-    due = [(top, 0)]
+    """Go down from a place, without recursion: a chain may be as long as the request."""
+    due = [top]
     while due:
-        step, depth = due.pop()
-        if step[0] in seen:
-            continue
-        seen.add(step[0])
-        walked.append(step)
-        depths.append(depth)
-        if below := children.get(step[0]):
-            due += [(one, depth + 1) for one in reversed(below)]
+        place = due.pop()
+        walked.append(place)
+        if place in children:
+            below, deeper = [one for one in children[place] if above[one] == place], depths[place] + 1
+            for one in below:
+                depths[one] = deeper
+            due += below[::-1]
 
 
-def _below(depths: Sequence[int]) -> list[int]:
-    """Count what stands below each: from the end on, a step takes over the counts of the deeper ones after it."""
-    below = [0] * len(depths)
-    free: list[int] = []  # later steps that nobody above them has counted yet, the nearest last
-    for at in range(len(depths) - 1, -1, -1):
-        while free and depths[free[-1]] > depths[at]:
-            below[at] += 1 + below[free.pop()]
-        free.append(at)
+def _below(walked: Sequence[int], above: Sequence[int]) -> list[int]:
+    """Count what stands below each place: from the end on, each tells its parent of itself and of those below it."""
+    below = [0] * len(walked)
+    for place in reversed(walked):
+        if (parent := above[place]) >= 0:
+            below[parent] += 1 + below[place]
     return below

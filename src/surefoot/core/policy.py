@@ -22,6 +22,7 @@ Autonomy = Literal["report_only", "propose", "canary", "auto"]
 Stakes = Literal["normal", "high"]
 WhenDone = Literal["advise", "stop"]
 
+BUSY_REST, QUIET_REST = timedelta(minutes=1), timedelta(hours=1)
 _TOOL_EDITS = frozenset({"add_tool", "edit_tool"})
 _CORE_TARGETS = ("engine", "gate", "policy", "judge", "improver", "guardrail")
 
@@ -104,3 +105,16 @@ def may_tick(policy: Policy, last_started: datetime | None, now: datetime) -> No
             f"the last tick started at {last_started:%Y-%m-%d %H:%M:%S}, inside the cooldown",
             hint=f"wait until {last_started + policy.cooldown:%Y-%m-%d %H:%M:%S} UTC",
         )
+
+
+def rest_after(in_vain: int, pause: timedelta, *, news: bool) -> timedelta:
+    """Give the least time between the starts of two ticks, after so many in a row that found nothing to do.
+
+    Each of them doubles the pause, up to a minute: labels that come in all the time are not worth a tick each. Where
+    nothing has come in since, only the time is another, and an hour is soon enough. Never shorter than `pause`.
+    """
+    if not in_vain:
+        return pause
+    if not news:
+        return max(pause, QUIET_REST)
+    return max(pause, min(pause * 2 ** min(in_vain - 1, 16), BUSY_REST))

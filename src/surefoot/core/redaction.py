@@ -3,6 +3,7 @@
 One kind after the other is looked for, the surest signs first (PEM, JWT, keys), then what people are reached by, then
 numbers, which are checked by their own arithmetic (Luhn, IBAN) before they are believed. Each find becomes
 `[kind:tag]`; the tag is a keyed hash, so that equal values stay equal and nobody without the key can guess them back.
+Numbers are found however they are parted: blanks, hyphens and digits of other alphabets count as those of ASCII.
 A placeholder is never touched again, and nothing that touches one is: redacting twice is redacting once. Each pattern
 reads a character a bounded number of times, so the time is linear in the text. Names and postal
 addresses are not caught.
@@ -66,8 +67,8 @@ def redact(text: str, key: str | bytes, *, mode: RedactionMode = "typed") -> Red
         whole = Found(kind="text", tag=_tag(secret, "text", text))
         return Redacted(text=whole.placeholder, found=(whole,))
     found: list[Found] = []
-    for look in _LOOKS + _NUMBERS if _DIGITS.search(text) else _LOOKS:
-        if look.may_hold(text):
+    for look in _LOOKS + _NUMBERS if _DIGITS.search(_plain(text)) else _LOOKS:
+        if look.may_hold(look.read(text)):
             text = _replaced(text, look, secret, found)
     return Redacted(text=text, found=tuple(found))
 
@@ -91,6 +92,7 @@ class _Look:
     """How one kind is found: a pattern, whose group `v` (else all) is the value, and who judges it.
 
     `span` gives where the value begins and ends, or None for a false alarm. `norm` gives the form that is hashed.
+    `read` gives the text as the pattern reads it, sign for sign.
     """
 
     kind: RedactedKind
@@ -98,13 +100,14 @@ class _Look:
     may_hold: Callable[[str], bool]
     span: _Span
     norm: Callable[[str], str]
+    read: Callable[[str], str]
 
 
 def _replaced(text: str, look: _Look, secret: bytes, found: list[Found]) -> str:
     """Go through the text once; after a false alarm go on one character further, so that none hides a true one."""
     parts: list[str] = []
-    done, at = 0, 0
-    while (match := look.pattern.search(text, at)) is not None:
+    done, at, said = 0, 0, look.read(text)
+    while (match := look.pattern.search(said, at)) is not None:
         if match.lastgroup == "old":
             at = match.end()
             continue
@@ -112,7 +115,7 @@ def _replaced(text: str, look: _Look, secret: bytes, found: list[Found]) -> str:
         if span is None or _touches(text, *span):
             at = match.start() + 1
             continue
-        one = Found(kind=look.kind, tag=_tag(secret, look.kind, look.norm(text[span[0] : span[1]])))
+        one = Found(kind=look.kind, tag=_tag(secret, look.kind, look.norm(said[span[0] : span[1]])))
         found.append(one)
         parts += [text[done : span[0]], one.placeholder]
         done = at = span[1]
@@ -200,13 +203,26 @@ def _same(value: str) -> str:
     return value
 
 
+_PLAIN = {
+    **dict.fromkeys((0xA0, 0x2007, 0x2009, 0x202F), " "), **dict.fromkeys((*range(0x2010, 0x2016), 0xFF0D), "-"),
+    **{0xFF10 + digit: str(digit) for digit in range(10)},
+}  # fmt: skip
+
+_RARE = re.compile(f"[{''.join(map(chr, _PLAIN))}]")
+
+
+def _plain(text: str) -> str:
+    """Give a text with blanks, hyphens and digits of other alphabets as those of ASCII, sign for sign."""
+    return text.translate(_PLAIN) if not text.isascii() and _RARE.search(text) is not None else text
+
+
 def _look(
     kind: RedactedKind, pattern: str, *, may_hold: Callable[[str], bool], span: _Span = _whole,
-    norm: Callable[[str], str] = _same,
+    norm: Callable[[str], str] = _same, read: Callable[[str], str] = _same,
 ) -> _Look:  # fmt: skip
     return _Look(
         kind=kind, pattern=re.compile(rf"(?P<old>{PLACEHOLDER.pattern})|(?:{pattern})", re.VERBOSE), span=span,
-        norm=norm, may_hold=may_hold,
+        norm=norm, may_hold=may_hold, read=read,
     )  # fmt: skip
 
 
@@ -303,14 +319,14 @@ _LOOKS: tuple[_Look, ...] = (
           may_hold=_holds("@", r"\u0040"), norm=_address),
 )  # fmt: skip
 _NUMBERS: tuple[_Look, ...] = (
-    _look("iban", r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}(?:[ ]?[A-Za-z0-9]){11,30}", span=_iban, norm=_bare,
+    _look("iban", r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}(?:[ ]?[A-Za-z0-9]){11,30}", span=_iban, norm=_bare, read=_plain,
           may_hold=_matches(
               r"[0-9]{2}(?<=[A-Za-z]{2}[0-9]{2})(?<![A-Za-z0-9][A-Za-z]{2}[0-9]{2})(?: ?[A-Za-z0-9]){11}"
           )),
     _look("card", r"(?<![0-9])[0-9](?:[ -]?[0-9]){12,18}", may_hold=_matches("[0-9](?:[ -]?[0-9]){12}"), span=_card,
-          norm=_bare),
+          norm=_bare, read=_plain),
     _look("ssn", r"(?<![\w-])(?!000|666|9)[0-9]{3}(?P<s>[ -])(?!00)[0-9]{2}(?P=s)(?!0000)[0-9]{4}(?![\w-])",
-          may_hold=_matches("[0-9]{3}[ -][0-9]{2}[ -][0-9]{4}"), norm=_bare),
+          may_hold=_matches("[0-9]{3}[ -][0-9]{2}[ -][0-9]{4}"), norm=_bare, read=_plain),
     _look("phone", r"""
         (?<![\w.+-])(?:
             (?:\+|00)[1-9](?:[ ./-]?[ ]?(?:\([0-9]{1,4}\)|[0-9])){5,14} |
@@ -319,7 +335,7 @@ _NUMBERS: tuple[_Look, ...] = (
             (?:\(0[1-9][0-9]{1,4}\)|0[1-9][0-9]{1,4})[ /-]{1,3}[0-9]{2,8}(?:[ -][0-9]{2,8}){0,3} |
             01[5-7][0-9]{8,10}
         )(?![\w]|[-.][0-9])
-    """, norm=_bare, may_hold=_matches(
+    """, norm=_bare, read=_plain, may_hold=_matches(
         r"\+[1-9]", "00[1-9]", r"[0-9]{3}(?:\) ?|[ .-])[2-9][0-9]{2}[ .-][0-9]{4}", "0[1-9](?:[ .-][0-9]{2}){4}",
         r"0[1-9][0-9]{1,4}\)?[ /-]{1,3}[0-9]{2}", "01[5-7][0-9]{8}",
     )),

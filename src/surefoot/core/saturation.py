@@ -12,6 +12,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from surefoot.core.figure import percent
+
 FreezeReason = Literal["saturated", "drift", "plateau"]
 ALPHA = 0.05
 DRY_TRIES = 8
@@ -56,13 +58,13 @@ def advice(progress: Progress) -> Advice | None:
     if _saturated(progress):
         rate = progress.failed / progress.judged
         return Advice(reason="saturated", sentence=(
-            f"Freeze it: {progress.failed} of {progress.judged} judged answers failed ({rate:.1%}), which is shown to "
-            f"be below the {progress.headroom:.1%} worth working on."
+            f"Freeze it: {progress.failed} of {progress.judged} judged answers failed ({percent(rate)}), which is "
+            f"shown to be below the {percent(progress.headroom)} worth working on."
         ))  # fmt: skip
     if 0 < progress.drift_limit * NEAR_LIMIT <= progress.drift:
         return Advice(reason="drift", sentence=(
-            f"Freeze it: {progress.drift:.0%} of the base is gone and {progress.drift_limit:.0%} may be; a person "
-            "should read the whole and make it the new base."
+            f"Freeze it: {percent(progress.drift, 0)} of the base is gone and {percent(progress.drift_limit, 0)} may "
+            "be; a person should read the whole and make it the new base."
         ))  # fmt: skip
     if not progress.untried and (progress.tries >= DRY_TRIES or progress.looks >= DRY_LOOKS):
         return Advice(reason="plateau", sentence=(

@@ -58,6 +58,8 @@ def verify(secret: str, *, timestamp: str, nonce: str, signature: str, body: byt
 def _key(secret: str) -> bytes:
     if len(secret) < SHORTEST_SECRET:
         raise Unavailable(
-            "there is no usable secret for signatures", hint=f"set one of at least {SHORTEST_SECRET} characters"
+            "there is no usable secret for signatures",
+            hint=f"set one of at least {SHORTEST_SECRET} characters where the server starts: SUREFOOT_WEBHOOK_SECRET "
+            "for what is sent, SUREFOOT_APPROVAL_SECRET for what comes in, or what the settings name instead",
         )
     return secret.encode()

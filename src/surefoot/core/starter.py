@@ -70,4 +70,6 @@ def _check(labels: Sequence[str]) -> None:
     if len({label.casefold() for label in labels}) < len(labels):
         raise Invalid("two labels differ only in case, or are equal", hint="give each label a name of its own")
     if len(labels) < _FEWEST_LABELS:
-        raise Invalid(f"{len(labels)} labels leave nothing to decide", hint="name at least two labels")
+        raise Invalid(
+            f"{'one label' if labels else 'no label'} leaves nothing to decide", hint="name at least two labels"
+        )

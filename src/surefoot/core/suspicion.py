@@ -5,6 +5,9 @@ taking a span. So the bytes of a whole request are looked through once, as they 
 nothing, `core.redaction` finds nothing either; where it does, the message is read and judged. It has neither
 look-around nor back-references, so that an automaton can look for it in one pass.
 
+Numbers may be written with the blanks, hyphens and digits of other alphabets, and bytes may be a text of 16 bits a sign
+(`WIDE`): each has a part of its own, which the others need not know of.
+
 A text within a message of protobuf follows its length, which may look like any letter or digit, and that follows the
 tag of a field with texts (1, 2, 3, 5 and 7) or the rest of the length. So what must not follow a letter may follow it.
 """
@@ -12,6 +15,12 @@ tag of a field with texts (1, 2, 3, 5 and 7) or the rest of the length. So what 
 from __future__ import annotations
 
 from surefoot.core.redaction import IBAN_COUNTRIES
+
+# What stands between digits like a blank or a hyphen, or is a digit, though it is none of ASCII's; in UTF-8.
+_BLANK = r"\xc2\xa0|\xe2\x80[\x87\x89\xaf]"
+_RARE = rf"(?:{_BLANK}|\xe2\x80[\x90-\x95]|\xef\xbc\x8d)"
+WIDE = rb"(?:[ -~]\x00){3}|(?:\x00[ -~]){3}"
+"""Three letters of a text in UTF-16, whichever byte comes first."""
 
 # A pattern that ignores case takes these for i, k and s too.
 _I, _K, _S = "(?:[iI]|\xc4[\xb0\xb1])", "(?:[kK]|\xe2\x84\xaa)", "(?:[sS]|\xc5\xbf)"
@@ -44,10 +53,13 @@ _PARTS = (
     rf"{_SECRETS}(?:\\{{0,4}}[\"'])? {{0,4}}[:=] {{0,4}}(?:\\{{0,4}}[\"'])?[^ \t\n\r\f\v\"',;<>&]{{6}}",
     rf"{_SECRETS}\x12",  # the name of an attribute, before the tag of its value
     r"[A-Za-z0-9_.%+'\x80-\xff-](?:@|\\{1,4}u0040)[A-Za-z0-9_.\x80-\xff-]+\.[A-Za-z\x80-\xff]{2}",
-    rf"{_after('A-Za-z0-9')}(?i:{'|'.join(IBAN_COUNTRIES)})[0-9]{{2}}(?: ?[A-Za-z0-9]){{11}}",
+    rf"{_after('A-Za-z0-9')}(?i:{'|'.join(IBAN_COUNTRIES)})[0-9]{{2}}(?:(?: |{_BLANK})?[A-Za-z0-9]){{11}}",
     rf"{_after('0-9')}[2-6](?:[ -]?[0-9]){{12}}",
     rf"{_after('0-9')}[0-9]{{3}}[ -][0-9]{{2}}[ -][0-9]{{4}}",
     rf"{_after('A-Za-z0-9_.+-')}(?:{_PHONES})",
+    rf"[0-9)][ ./-]{{0,2}}{_RARE}(?:[ ./-]|{_RARE}){{0,2}}[0-9(]",
+    r"\xef\xbc[\x90-\x99]",
+    WIDE.decode("latin-1"),
 )
 SUSPICIOUS = "|".join(f"(?:{part})" for part in _PARTS).encode("latin-1")
 """A regular expression over bytes, in the words that Python's engine and RE2 share."""

@@ -32,6 +32,13 @@ _MAY: dict[Role, frozenset[Deed]] = {
     "admin": frozenset({"look", "read", "record", "propose", "decide", "operate", "administer"}),
 }
 LONGEST_LIFE = timedelta(days=3660)
+EVERY_AGENT: tuple[str, ...] = ()
+"""The agents of whoever may see all of them, such as the person at the machine; a token without agents says it too."""
+
+
+def any_agent(_: str) -> bool:
+    """See every agent, as the person at the machine does, and our own work."""
+    return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

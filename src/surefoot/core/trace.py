@@ -8,8 +8,22 @@ from datetime import datetime
 from typing import Literal
 
 Arm = Literal["incumbent", "challenger"]
+_APART = "~"  # no id that a program may choose, and no agent's name, has it
 GONE = "gone"
 """How a trace ends whose texts were deleted; it is kept only because counts of a rollout rest on it."""
+
+
+def apart(trace_id: str, agent: str) -> str:
+    """Give the id of an agent's request in a trace whose own id another agent's request has.
+
+    Several agents may have a part in one trace, and any may tell of it first; so none keeps another from being heard.
+    """
+    return f"{trace_id}{_APART}{agent}"
+
+
+def steps_id(trace_id: str) -> str:
+    """Give the id that the steps of a request have: instrumented code writes the same 128 bits without the dashes."""
+    return trace_id.partition(_APART)[0].replace("-", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,11 +9,13 @@ from typing import Literal
 from surefoot.core.agent import Agent
 from surefoot.core.dossier import Rate
 from surefoot.core.rollout.standing import Rollout
+from surefoot.core.trend import Trend
+from surefoot.core.week import Week
 from surefoot.dashboard.asking import Asking
 from surefoot.dashboard.lately import Lately, lately
 from surefoot.dashboard.links import Copies, copies
 from surefoot.dashboard.pages import Page
-from surefoot.dashboard.recent import Recent, Week
+from surefoot.dashboard.recent import Recent
 from surefoot.engine.attend import Need, attention
 from surefoot.engine.halt import halted
 from surefoot.engine.incident import close
@@ -57,7 +59,7 @@ class AgentCard:
     status: Status
     success: Rate
     requests: int
-    trend: int
+    trend: Trend
     until: datetime | None
     is_now: bool
     today: int
@@ -94,7 +96,9 @@ async def screen(asking: Asking) -> Page:
     begin = copies(("init", "my-agent", "--labels", "billing,refund,other"), "GET", "/api/v1/agents")
     names = {one.agent.name for one in standings}
     held = bool(asking.visitor.token.agents)
-    past = await asking.ports.store.read(lambda tx: lately(tx, names, asking.now, held=held))
+    past = await asking.ports.store.read(
+        lambda tx: lately(tx, names, asking.now, held=held, reads=asking.visitor.reads)
+    )
     first = any(not one.requests for one in cards)  # a first request is no event, so the page has to look by itself
     live = ("audit", "rollouts", *((f"every:{FIRST_S}",) if first else ()))
     model = Agents(agents=tuple(cards), needs=tuple(needs), lately=past, begin=begin)
@@ -134,7 +138,7 @@ def _standings(tx: Tx, asking: Asking) -> list[Standing]:
 
 def standing(tx: Tx, agent: Agent) -> Standing:
     """Read what stands in an agent's row."""
-    levers, failures = tx.trends.open_levers(agent.name)
+    levers, failures = tx.levers.opened(agent.name)
     lineage = tx.agents.lineage(agent.name)
     return Standing(
         agent=agent, rollout=tx.rollouts.active(agent.name), held=tx.rollouts.holdback(agent.name),

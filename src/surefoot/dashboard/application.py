@@ -84,6 +84,7 @@ def _routes() -> list[BaseRoute]:
         routes.append(Route(path, shown(screen), methods=["GET"]))
     return [
         *routes,
+        Route("/agents/{agent}.json", _agent, methods=["GET"]),
         Route("/agents/{agent}", _agent, methods=["GET"]),
         Route("/approvals/{approval}/decision", done(approvals.decide), methods=["POST"]),
         Route("/rollouts/{rollout}/{deed}", done(rollout.steer), methods=["POST"]),
@@ -92,6 +93,7 @@ def _routes() -> list[BaseRoute]:
         Route("/agents/{agent}/failures/case", done(failures.add_case), methods=["POST"]),
         Route("/evals/{eval}/say", done(compare.speak), methods=["POST"]),
         Route("/evals/{eval}/cancel", done(compare.call_off), methods=["POST"]),
+        Route("/runs/cancel", done(runs.call_off), methods=["POST"]),
         Route("/audit/walk", done(audit.walk), methods=["POST"]),
         Route("/login", entrance, methods=["GET"]),
         Route("/login", enter, methods=["POST"]),
@@ -104,7 +106,8 @@ def _routes() -> list[BaseRoute]:
 
 
 async def _agent(request: Request) -> Response:
-    return RedirectResponse(f"/agents/{request.path_params['agent']}/versions", 307, headers=GUARDS)
+    end = ".json" if request.url.path.endswith(".json") else ""
+    return RedirectResponse(f"/agents/{request.path_params['agent']}/versions{end}", 307, headers=GUARDS)
 
 
 async def _icon(_: Request) -> Response:

@@ -14,6 +14,7 @@ from typing import Any, cast
 from surefoot.core.approval import Approval, Decision, among, state_at
 from surefoot.core.dossier import Dossier
 from surefoot.core.errors import Conflict, Forbidden, Invalid
+from surefoot.core.mask import masked_quotes
 from surefoot.core.policy import ChangeLevel, level_between
 from surefoot.core.session import needs_fresh
 from surefoot.dashboard.asking import Asking
@@ -133,7 +134,7 @@ def _rows(tx: Tx, asking: Asking, after: int) -> tuple[tuple[ApprovalRow, ...], 
     """What waits, oldest first, and what was decided, newest first, behind the first `after` of these."""
     seen = asking.visitor.token.agents
     waiting = tx.approvals.listed(limit=MOST_WAITING, agents=seen, waiting=asking.now)
-    decided = tx.trends.decided(asking.now, agents=seen, skip=after, limit=ROWS + 1)
+    decided = tx.approvals.decided(asking.now, agents=seen, skip=after, limit=ROWS + 1)
     return tuple(_row(one, asking.now) for one in waiting), tuple(_row(one, asking.now) for one in decided)
 
 
@@ -161,7 +162,8 @@ def _read(tx: Tx, asking: Asking, found: Request) -> Reading:
     dossier = found.dossier
     return Reading(
         approval=asked, state=found.state, tone=TONES[found.state], author=found.version.author,
-        rationale=found.version.rationale, incumbent=found.incumbent, rollout_state=rollout.state, level=level,
+        rationale=found.version.rationale if reads else masked_quotes(found.version.rationale),
+        incumbent=found.incumbent, rollout_state=rollout.state, level=level,
         level_name=LEVELS[level], fresh_login=needs_fresh(level), dossier=dossier,
         difference=difference(tx, asked.agent, before, after, base=found.incumbent, head=asked.version,
                               reads=reads),

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from surefoot.core.audit import Checked, Entry, Verification
 from surefoot.core.errors import Forbidden
 from surefoot.core.event import event_of
+from surefoot.core.mask import masked_payload
 from surefoot.core.signature import Unauthenticated
+from surefoot.core.story import said_of
 from surefoot.dashboard.asking import Asking
 from surefoot.dashboard.links import Copies, copies
 from surefoot.dashboard.pages import Page
 from surefoot.engine.verify import chain as chain_of
 from surefoot.ports import Tx
-from surefoot.ports.trends import AuditFilter
+from surefoot.ports.audit import AuditFilter
 
 ROWS = 100
 NAMED = 1000
@@ -49,7 +51,7 @@ class Audit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chain:
+class AuditChain:
     """How the chain stands: what was found, what was not walked `left`, and who `kept` walked all of it last.
 
     `going` says that somebody has asked for a walk along all of it that has not ended.
@@ -83,7 +85,7 @@ async def chain(asking: Asking) -> Page:
     stands = await chain_of(asking.ports)
     found = stands.found
     ways = copies(("audit", "verify", "--head", f"{found.entries}:{found.head}"), "GET", "/api/v1/audit/verify")
-    model = Chain(
+    model = AuditChain(
         found=found, left=stands.left, kept=stands.kept, going=asking.house.walking.going, copies=ways,
         may_walk=bool(asking.visitor.cookie),
     )  # fmt: skip
@@ -106,10 +108,16 @@ def _must_see_all(asking: Asking) -> None:
         raise Forbidden("this token is held to some agents, and the record is of all", hint="use one that is not")
 
 
+def _seen(one: Entry, *, reads: bool) -> Entry:
+    return one if reads else replace(one, payload=masked_payload(one.payload))
+
+
 def _audit(tx: Tx, asking: Asking, wanted: AuditFilter, before: int | None, entry: int | None) -> Audit:
     agents = [one.name for one in tx.agents.all() if asking.visitor.sees(one.name)]
-    rows = tx.trends.audit(wanted, before=before, limit=ROWS + 1)
-    shown = None if entry is None else next(iter(tx.audit.after(entry - 1, limit=1)), None)
+    reads = asking.visitor.reads(wanted.agent)
+    rows = [_seen(one, reads=reads) for one in tx.audit.listed(wanted, before=before, limit=ROWS + 1)]
+    opened = [] if entry is None else tx.audit.after(entry - 1, limit=1)
+    shown = _seen(opened[0], reads=reads) if opened else None
     line = _line(shown, agents) if shown is not None else None
     if line is not None and asking.visitor.token.agents and not line.agent:
         line = None
@@ -119,27 +127,21 @@ def _audit(tx: Tx, asking: Asking, wanted: AuditFilter, before: int | None, entr
         actions=tuple(actions), agents=tuple(agents), newest=before is None, last=tx.audit.last(),
         older=rows[ROWS - 1].seq if len(rows) > ROWS else None, shown=line,
         payload=json.dumps(line.entry.payload, indent=2, ensure_ascii=False, default=str) if line else "",
-        copies=copies(("audit", "log"), "GET", "/api/v1/audit"),
+        copies=copies(("audit", "show"), "GET", "/api/v1/audit"),
     )  # fmt: skip
 
 
 def _names(tx: Tx, asking: Asking, wanted: AuditFilter) -> tuple[list[str], list[str]]:
     """Whom and what one can filter by; a visitor held to some agents is offered what is about the one that is shown."""
     if not asking.visitor.token.agents:
-        return tx.trends.actors(), tx.trends.actions()
-    rows = tx.trends.audit(AuditFilter(agent=wanted.agent), before=None, limit=NAMED)
+        return tx.audit.actors(), tx.audit.actions()
+    rows = tx.audit.listed(AuditFilter(agent=wanted.agent), before=None, limit=NAMED)
     return sorted({one.actor for one in rows}), sorted({one.action for one in rows})
 
 
 def _line(entry: Entry, agents: list[str]) -> Line:
     told = event_of(entry, agents)
     return Line(entry=entry, agent=told.agent, sentence=said_of(entry), tone=tone_of(entry.action))
-
-
-def said_of(entry: Entry) -> str:
-    """Give what an entry says in words, empty where it has none."""
-    names = ("sentence", "rationale", "reason", "feedback")
-    return next((str(one) for name in names if (one := entry.payload.get(name))), "")
 
 
 def tone_of(action: str) -> str:

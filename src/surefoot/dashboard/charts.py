@@ -13,7 +13,8 @@ from math import log10
 from markupsafe import Markup
 
 from surefoot.core.dossier import Rate
-from surefoot.dashboard.words import percent, points
+from surefoot.core.figure import points
+from surefoot.dashboard.words import percent
 
 WIDE, HIGH = 132.0, 34.0
 ROW, LANE, GUTTER, HANG = 60, 18, 16, 11

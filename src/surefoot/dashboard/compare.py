@@ -17,9 +17,9 @@ from surefoot.core.exam.run import EvalRun
 from surefoot.dashboard.asking import Asking
 from surefoot.dashboard.casepage import Opened, open_case
 from surefoot.dashboard.caserows import TONES, WORDS, CaseRow, change_of, chips_of, flips_of, place_of, row_of
+from surefoot.dashboard.comparisons import SMALL, SOON_S, Key, Wanted, state_of
 from surefoot.dashboard.links import Copies, copies
 from surefoot.dashboard.pages import Page, wants_json
-from surefoot.dashboard.weighing import SMALL, SOON_S, Key, Wanted, state_of
 from surefoot.engine.compare import OTHERS, Compared, Side, compared, looked, usual
 from surefoot.engine.inspect import agent_named
 from surefoot.engine.labelled import Word, say
@@ -122,7 +122,7 @@ async def screen(asking: Asking) -> Page:
     run, before = found.run, found.before
     work = Wanted(key=found.key, work=lambda tx: compared(tx, run, before))
     within_s = patience(asking, run.planned + (before.planned if before else 0))
-    (seen,) = await asking.house.weighing.weighed(asking.ports, [work], within_s=within_s)
+    (seen,) = await asking.house.comparisons.found(asking.ports, [work], within_s=within_s)
     model = await _model(asking, wanted, seen, found)
     return Page(template="compare.html", model=model, title=f"{run.suite}: {run.subject}", place="agents",
                 agent=run.about, tab="evals", live=("audit", "work") if found.open else ("audit",))  # fmt: skip
@@ -132,7 +132,7 @@ async def _look(asking: Asking, wanted: str) -> Page:
     name, _, digest = wanted.removeprefix("look:").rpartition(":")
     agent = await agent_named(asking.ports, name, sees=asking.visitor.sees)
     work = Wanted(key=("look", name, digest), work=lambda tx: looked(tx, asking.ports, agent, digest))
-    (seen,) = await asking.house.weighing.weighed(asking.ports, [work], within_s=patience(asking))
+    (seen,) = await asking.house.comparisons.found(asking.ports, [work], within_s=patience(asking))
     model = await _model(asking, wanted, seen, None, agent=name)
     return Page(template="compare.html", model=model, title=f"{name}: a look at the sealed cases", place="agents",
                 agent=name, tab="evals")  # fmt: skip
@@ -193,7 +193,7 @@ def run_seen(tx: Tx, asking: Asking, wanted: str) -> EvalRun:
 
 def _runs(tx: Tx, asking: Asking, wanted: str, named: str = "") -> Runs:
     run = run_seen(tx, asking, wanted)
-    others = tuple(one for one in tx.evals.listed(limit=OTHERS, suite=run.suite)
+    others = tuple(one for one in tx.evals.runs(limit=OTHERS, suite=run.suite)
                    if one.id != run.id and sees_run(asking.visitor.token, one))  # fmt: skip
     named = named or asking.query("before")
     before = None if named == "none" else run_seen(tx, asking, named) if named else usual(tx, run, others)

@@ -17,9 +17,9 @@ from surefoot.core.slots import slots_left
 from surefoot.dashboard.asking import Asking
 from surefoot.dashboard.caserows import TONES, WORDS
 from surefoot.dashboard.compare import patience
+from surefoot.dashboard.comparisons import Wanted, state_of
 from surefoot.dashboard.links import Copies, copies
 from surefoot.dashboard.pages import Page
-from surefoot.dashboard.weighing import Wanted, state_of
 from surefoot.engine.compare import Compared, compared, sides_of
 from surefoot.engine.run import at_work
 from surefoot.ports import Filed, Tx
@@ -101,13 +101,13 @@ async def screen(asking: Asking) -> Page:
     """Show an agent's evals, newest first; `after` is the run that the page before ended with."""
     agent, after = await asking.agent(), asking.query("after")
     found, wanted = await asking.ports.store.read(lambda tx: _runs(tx, agent.name, after))
-    weighed = await asking.house.weighing.weighed(
+    reports = await asking.house.comparisons.found(
         asking.ports, wanted, within_s=patience(asking, sum(one.planned for one in found[:ROWS]))
     )
     works = [
         await at_work(asking.ports, one) if one.state in ("running", "cancelling") else None for one in found[:ROWS]
     ]
-    rows = tuple(_row(run, seen, left=left) for run, seen, left in zip(found[:ROWS], weighed, works, strict=True))
+    rows = tuple(_row(run, seen, left=left) for run, seen, left in zip(found[:ROWS], reports, works, strict=True))
     reads = asking.visitor.reads(agent.name)
     looks, trials, left = (
         await asking.ports.store.read(lambda tx: _loop(tx, agent, reads)) if not after else ((), (), 0)
@@ -115,7 +115,7 @@ async def screen(asking: Asking) -> Page:
     model = Evals(
         agent=agent.name, runs=rows, looks=looks, trials=trials, slots=agent.habits.slots, slots_left=left,
         older=found[ROWS - 1].id if len(found) > ROWS else "", first=not after,
-        pending=sum(one is None for one in weighed), copies=copies(("eval", "list"), "GET", "/api/v1/evals"),
+        pending=sum(one is None for one in reports), copies=copies(("eval", "list"), "GET", "/api/v1/evals"),
         begin=copies(("eval", "run", "suite.yaml", "--agent", agent.name), "POST", "/api/v1/evals",
                      {"agent": agent.name, "suite": {"cases": []}}),
     )  # fmt: skip
@@ -124,7 +124,7 @@ async def screen(asking: Asking) -> Page:
 
 
 def _runs(tx: Tx, agent: str, after: str) -> tuple[list[EvalRun], list[Wanted]]:
-    found = tx.evals.listed(limit=ROWS + 1, after=after, agents=[agent])
+    found = tx.evals.runs(limit=ROWS + 1, after=after, agents=[agent])
     wanted = [Wanted(key=(state_of(tx, one), ()), work=lambda tx, run=one: compared(tx, run, None))
               for one in found[:ROWS]]  # fmt: skip
     return found, wanted

@@ -1,43 +1,28 @@
 """What happened lately: the last day in a few lines, for whoever comes back in the morning.
 
-Everything is in the audit record anyway. Here what only keeps the house going (ticks, tokens, processes) is left out,
-the rest is counted by what became of it, and the newest of it is told in the record's own sentences. Where the last day
-was silent, what happened before it is told, and is not called the last day.
+Everything is in the audit record anyway. Which of it is told, in which words, and whether that is the last day,
+`core.story` says; here each line gets the page that shows it best.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from surefoot.core.audit import Entry
 from surefoot.core.event import event_of
-from surefoot.dashboard.audit import said_of, tone_of
+from surefoot.core.mask import masked_payload
+from surefoot.core.story import said_of, story, word_of
+from surefoot.dashboard.audit import tone_of
 from surefoot.ports import Tx
-from surefoot.ports.trends import AuditFilter
+from surefoot.ports.audit import AuditFilter
 
 NEWEST, SHOWN = 200, 8
-DAY = timedelta(days=1)
-STORIES = (
-    "agent-created", "approval-", "candidate", "gate-", "guard-accepted", "incident-", "lesson-added", "lever-",
-    "proposal-refused", "resumed", "reward-hacking-suspected", "rolled-", "rollout-", "sentinel-alarm", "stopped",
-    "violation", "wish-",
-)  # fmt: skip
-COUNTED = {
-    "candidate": ("wait", "proposed"), "rollout-ramp": ("canary", "more traffic"),
-    "rollout-await_approval": ("asks", "asked a person"), "rollout-promote": ("ok", "promoted"),
-    "rollout-roll_back": ("back", "rolled back"), "rolled-back": ("back", "rolled back"),
-    "rollout-freeze": ("frozen", "frozen"), "rollout-inconclusive": ("idle", "left open"),
-    "gate-fail": ("bad", "failed its gate"), "approval-rejected": ("bad", "rejected"),
-    "incident-opened": ("bad", "incident"), "lesson-added": ("idle", "learned"),
-}  # fmt: skip
-SPOKEN = {
-    "rollout-started": "rollout began", "gate-pass": "passed its gate", "rollout-abort": "ended by hand",
-    "rollout-thaw": "goes on", "rollout-to_floor": "less traffic", "lever-accepted": "edit kept",
-    "lever-rejected": "edit dropped", "approval-signed": "one yes", "wish-share": "share by hand",
-    "rollout-alarm": "alarm",
+TONES = {
+    "proposed": "wait", "more traffic": "canary", "asked a person": "asks", "promoted": "ok", "rolled back": "back",
+    "frozen": "frozen", "left open": "idle", "failed its gate": "bad", "rejected": "bad", "incident": "bad",
+    "learned": "idle",
 }  # fmt: skip
 
 
@@ -66,33 +51,31 @@ class Lately:
     is_day: bool
 
 
-def lately(tx: Tx, agents: Collection[str], now: datetime, *, held: bool) -> Lately:
-    """Gather what happened to these agents; `held` leaves out what is about none of them, however busy it is."""
+def lately(
+    tx: Tx, agents: Collection[str], now: datetime, *, held: bool, reads: Callable[[str], bool]
+) -> Lately:  # fmt: skip
+    """Gather what happened to these agents; `held` leaves out what is about none of them, however busy it is.
+
+    `reads` says of which agents what people wrote may be quoted.
+    """
     filters = [AuditFilter(agent=one) for one in agents] if held else [AuditFilter()]
-    found = [row for one in filters for row in tx.trends.audit(one, before=None, limit=NEWEST)]
-    rows = sorted(found, key=lambda one: one.seq, reverse=True)[:NEWEST]
-    told = [_told(one, agents) for one in rows if one.action.startswith(STORIES)]
-    seen = [one for one in told if one.agent or not held]
-    day = [one for one in seen if now - one.at < DAY]
-    return Lately(lines=tuple((day or seen)[:SHOWN]), tally=_tally(day), is_day=bool(day))
-
-
-def _tally(day: Sequence[Told]) -> tuple[tuple[str, str, int], ...]:
-    counts = Counter(COUNTED[one.action] for one in day if one.action in COUNTED)
-    order = list(dict.fromkeys(COUNTED.values()))
-    return tuple((tone, word, counts[tone, word]) for tone, word in order if counts[tone, word])
-
-
-def _told(entry: Entry, agents: Collection[str]) -> Told:
-    agent = event_of(entry, agents).agent
-    return Told(
-        seq=entry.seq, at=entry.at, action=entry.action, word=_word(entry.action), tone=tone_of(entry.action),
-        agent=agent, subject=entry.subject, actor=entry.actor, sentence=said_of(entry), href=_href(entry, agent),
+    listed = [row for one in filters for row in tx.audit.listed(one, before=None, limit=NEWEST)]
+    rows = sorted(listed, key=lambda one: one.seq, reverse=True)[:NEWEST]
+    seen = [one for one in rows if not held or event_of(one, agents).agent]
+    found = story(seen, now)
+    return Lately(
+        lines=tuple(_told(one, agents, reads) for one in found.entries[:SHOWN]), is_day=found.is_day,
+        tally=tuple((TONES[word], word, count) for word, count in found.tally),
     )  # fmt: skip
 
 
-def _word(action: str) -> str:
-    return COUNTED[action][1] if action in COUNTED else SPOKEN.get(action, action.replace("_", " ").replace("-", " "))
+def _told(entry: Entry, agents: Collection[str], reads: Callable[[str], bool]) -> Told:
+    agent = event_of(entry, agents).agent
+    entry = entry if reads(agent) else replace(entry, payload=masked_payload(entry.payload))
+    return Told(
+        seq=entry.seq, at=entry.at, action=entry.action, word=word_of(entry.action), tone=tone_of(entry.action),
+        agent=agent, subject=entry.subject, actor=entry.actor, sentence=said_of(entry), href=_href(entry, agent),
+    )  # fmt: skip
 
 
 def _href(entry: Entry, agent: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from surefoot.core.lesson import Lesson
+from surefoot.core.mask import masked_lesson
 from surefoot.dashboard.asking import Asking
 from surefoot.dashboard.links import Copies, copies
 from surefoot.dashboard.pages import Page
@@ -28,6 +29,7 @@ async def screen(asking: Asking) -> Page:
     """Show an agent's lessons; `q` keeps those with these words."""
     agent, wanted, after = await asking.agent(), asking.query("q").strip(), asking.number("after") or 0
     found = (await asking.ports.store.read(lambda tx: tx.lessons.all(agent.name)))[::-1]
+    found = found if asking.visitor.reads(agent.name) else [masked_lesson(one) for one in found]
     kept = [one for one in found if wanted.casefold() in f"{one.text} {one.evidence}".casefold()]
     model = Lessons(
         agent=agent.name, rows=tuple(kept[after : after + ROWS]), wanted=wanted, total=len(found),

@@ -60,7 +60,7 @@ class Levers:
 async def screen(asking: Asking) -> Page:
     """Show an agent's levers, the most worthwhile first; `lever` opens one, `state` keeps those of one state."""
     agent = await asking.agent()
-    some = await asking.ports.store.read(lambda tx: tx.trends.lever_states(agent.name))
+    some = await asking.ports.store.read(lambda tx: tx.levers.states(agent.name))
     hold = "" if some else (await failing(asking.ports, agent.name, limit=1)).hold
     model = await asking.ports.store.read(
         lambda tx: _levers(tx, agent.name, asking.query("lever"), asking.query("state"), some, hold)
@@ -100,7 +100,7 @@ def _asked_for(tx: Tx, agent: str, lever: str) -> LeverRow | None:
 
 
 def _levers(tx: Tx, agent: str, lever: str, state: str, counts: Mapping[str, int], hold: str) -> Levers:
-    found = tx.trends.levers(agent, state=state, limit=MOST_ROWS)
+    found = tx.levers.ranked(agent, state=state, limit=MOST_ROWS)
     best = max((one.worth for one in found), default=0.0) or 1.0
     rows = [LeverRow(lever=one, tone=TONES[one.state], rank=rank, share=one.worth / best)
             for rank, one in enumerate(found, 1)]  # fmt: skip

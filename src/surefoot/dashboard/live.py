@@ -17,7 +17,7 @@ from surefoot.dashboard.asking import house_of, refused
 from surefoot.dashboard.house import House
 from surefoot.dashboard.pages import GUARDS
 from surefoot.dashboard.visitor import ANYONE, Visitor, must_still_be_welcome, visitor_of
-from surefoot.ports.trends import Beat
+from surefoot.ports.beat import Beat
 
 MOST_BEATS = 240
 """A stream ends after so many messages, and the browser asks for another: what somebody may see is asked anew."""

@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from surefoot.core.errors import Conflict, Forbidden, Invalid, NotFound, SurefootError, Unavailable
+from surefoot.core.figure import points
 from surefoot.core.rate import TooMany
 from surefoot.core.signature import Unauthenticated
 from surefoot.dashboard import charts, words
@@ -99,7 +100,7 @@ def environment() -> Environment:
     )  # fmt: skip
     made.filters.update({  # pyright: ignore[reportUnknownMemberType]  Jinja's own types say no more
         "percent": words.percent, "plain": words.plain, "money": words.money, "exact": words.exact,
-        "points": words.points, "spoken": words.spoken, "brief": words.brief, "initials": words.initials,
+        "points": points, "spoken": words.spoken, "brief": words.brief, "initials": words.initials,
         "ago": words.relative, "markdown": rendered, "seconds": words.seconds,
     })  # fmt: skip
     made.globals.update(static=address, charts=charts, mark=charts.mark)  # pyright: ignore[reportUnknownMemberType]

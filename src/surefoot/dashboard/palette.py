@@ -40,7 +40,7 @@ async def palette(request: Request) -> Response:
 def _approvals(tx: Tx, visitor: Visitor, now: datetime) -> list[Approval]:
     seen = visitor.token.agents
     waiting = tx.approvals.listed(limit=MOST_EACH, agents=seen, waiting=now)
-    return [*waiting, *tx.trends.decided(now, agents=seen, skip=0, limit=MOST_EACH - len(waiting))]
+    return [*waiting, *tx.approvals.decided(now, agents=seen, skip=0, limit=MOST_EACH - len(waiting))]
 
 
 def places(tx: Tx, visitor: Visitor, now: datetime) -> list[Place]:
@@ -63,7 +63,7 @@ def places(tx: Tx, visitor: Visitor, now: datetime) -> list[Place]:
             ]  # fmt: skip
     found += [
         Place(label=f"{one.suite}: {one.subject}", hint=f"eval, {one.state}", href=f"/evals/{one.id}")
-        for one in tx.evals.listed(limit=MOST_EACH, agents=visitor.token.agents)
+        for one in tx.evals.runs(limit=MOST_EACH, agents=visitor.token.agents)
     ]
     found += [
         Place(label=f"{one.agent} v{one.version}: {one.id}", hint=f"approval, {one.state}", href=f"/approvals/{one.id}")

@@ -13,6 +13,7 @@ from typing import Literal
 
 from surefoot.core.dossier import Rate, SliceChange, rate_of, slice_changes
 from surefoot.core.errors import Conflict, Invalid, NotFound
+from surefoot.core.mask import masked_quotes
 from surefoot.core.rollout import next_step
 from surefoot.core.rollout.evidence import step_evidence
 from surefoot.core.rollout.facts import RolloutFacts, Step, StepEvidence
@@ -25,7 +26,7 @@ from surefoot.engine.look import Look, look_at
 from surefoot.engine.operate import ENDED, reconcile
 from surefoot.engine.rollback import hold, thaw, wish
 from surefoot.ports import Tx
-from surefoot.ports.trends import CurvePoint
+from surefoot.ports.rollouts import CurvePoint
 
 POINTS, EVENTS = 400, 60
 TONES = {
@@ -223,11 +224,16 @@ def _seen(fields: dict[str, str]) -> int:
     return int(said)
 
 
+def _why(look: Look, *, reads: bool) -> str:
+    said = look.challenger.rationale
+    return said if reads else masked_quotes(said)
+
+
 def _page(tx: Tx, asking: Asking) -> RolloutPage:
     look = look_at(tx, asking.part("rollout"), asking.now)
     asking.must_see(look.rollout.agent, f"rollout {look.rollout.id!r}")
     rollout, evidence = look.rollout, step_evidence(look.facts)
-    curve = tuple(tx.trends.curve(rollout.id, most=POINTS))
+    curve = tuple(tx.rollouts.curve(rollout.id, most=POINTS))
     events = tuple(one for one in curve if one.action != "hold")[-EVENTS:][::-1]
     slices = slice_changes(tx.rollouts.slice_strata(rollout.id))
     rates = _rates(look.facts)
@@ -236,7 +242,8 @@ def _page(tx: Tx, asking: Asking) -> RolloutPage:
         rollout=rollout, tone=TONES[rollout.state], evidence=evidence, rates=rates, curve=curve, events=events,
         sentence=curve[-1].sentence if curve else "No look was taken at it yet.",
         next_sentence="" if ended else step.sentence,
-        author=look.challenger.author, rationale=look.challenger.rationale, rungs=_rungs(look),
+        author=look.challenger.author, rationale=_why(look, reads=asking.visitor.reads(rollout.agent)),
+        rungs=_rungs(look),
         proofs=_proofs(look, evidence),
         most=max([0.05, *(one.high for one in rates.values() if one.rate is not None)]), slices=slices,
         slices_most=max([0.1, *(max(abs(one.low), abs(one.high)) for one in slices)]), guards=_guards(look),

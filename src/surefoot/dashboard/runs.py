@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from typing import cast, get_args
+from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from surefoot.core.errors import Invalid
@@ -19,8 +17,10 @@ from surefoot.dashboard.compare import cancelling
 from surefoot.dashboard.links import Copies, copies
 from surefoot.dashboard.pages import Page
 from surefoot.dashboard.words import money, plain
-from surefoot.engine.survey import KINDS, Undertaking, newest, survey
-from surefoot.ports.trends import WorkKind, WorkSpot
+from surefoot.engine.cancel import cancel_tick
+from surefoot.engine.survey import KINDS, Undertaking, found, newest, place, shown, spot_of, survey
+from surefoot.engine.work import cancel_job
+from surefoot.ports.undertakings import WorkKind
 
 ROWS, MOST_NEW = 50, 100
 TONES = {
@@ -29,10 +29,9 @@ TONES = {
 }  # fmt: skip
 SAID: dict[WorkKind, str] = {"eval": "evals", "tick": "ticks", "job": "other work"}
 JOBS = {"evaluate": "gate", "eval": "eval", "tick": "tick"}
-COPIES = {  # only where a command and a request list the same; nothing else lists all kinds, or the ticks of all agents
-    "eval": copies(("eval", "list"), "GET", "/api/v1/evals"), "job": copies(("jobs",), "GET", "/api/v1/jobs"),
+COPIES = {"": copies(("work",), "GET", "/api/v1/work")} | {
+    one: copies(("work", "--kind", one), "GET", f"/api/v1/work?kind={one}") for one in KINDS
 }  # fmt: skip
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +70,7 @@ class RunsPage:
     first: bool
     open: int
     stale: int
-    copies: Copies | None
+    copies: Copies
     again: str
 
 
@@ -80,35 +79,20 @@ async def screen(asking: Asking) -> Page:
     kinds, agents = _kinds(asking), asking.visitor.token.agents
     after, most = spot_of(asking.query("after")), spot_of(asking.query("most"))
     top = await newest(asking.ports, kinds=kinds, agents=agents, limit=MOST_NEW)
-    found, rest = await survey(asking.ports, limit=ROWS, kinds=kinds, agents=agents, after=after, most=most)
-    rows = tuple(_line(asking, one) for one in found)
+    page, rest = await survey(asking.ports, limit=ROWS, kinds=kinds, agents=agents, after=after, most=most)
+    rows = tuple(_line(asking, one) for one in page)
     most = most or (top[0] if top else None)
     kept = {"kind": asking.query("kind"), "after": asking.query("after"), "run": asking.query("run"),
-            "most": _said(most) if most else ""}  # fmt: skip
+            "most": place(most) if most else ""}  # fmt: skip
     model = RunsPage(
         rows=rows, kinds=tuple((one, SAID[one]) for one in KINDS), kind=asking.query("kind"),
         shown=next((one for one in rows if one.cursor == asking.query("run")), None), most=kept["most"],
-        fresh=sum(one > most for one in top) if most else 0, older=_said(rest) if rest else "", first=after is None,
+        fresh=sum(one > most for one in top) if most else 0, older=place(rest) if rest else "", first=after is None,
         open=sum(one.work.open for one in rows), stale=sum(one.work.state == "stale" for one in rows),
-        copies=COPIES.get(asking.query("kind")),
+        copies=COPIES[asking.query("kind")],
         again=f"/runs?{urlencode({name: value for name, value in kept.items() if value})}",
     )  # fmt: skip
     return Page(template="runs.html", model=model, title="Runs", place="runs", live=("work", "audit"))
-
-
-def spot_of(text: str) -> WorkSpot | None:
-    """Read where a page of the list begins; Invalid for what no page ever said."""
-    if not text:
-        return None
-    moment, _, rest = text.partition(".")
-    kind, _, name = rest.partition(".")
-    if not (moment.isascii() and moment.isdigit() and len(moment) <= 17 and kind in get_args(WorkKind) and name):
-        raise Invalid(f"{text[:40]!r} is no place in this list", hint="begin at its first page")
-    return WorkSpot(at=_EPOCH + timedelta(microseconds=int(moment)), kind=cast("WorkKind", kind), id=name)
-
-
-def _said(spot: WorkSpot) -> str:
-    return f"{(spot.at - _EPOCH) // timedelta(microseconds=1)}.{spot.kind}.{spot.id}"
 
 
 def _kinds(asking: Asking) -> Collection[WorkKind]:
@@ -120,22 +104,46 @@ def _kinds(asking: Asking) -> Collection[WorkKind]:
 
 def _line(asking: Asking, one: Undertaking) -> RunLine:
     run = one.spot.id if one.spot.kind == "eval" else ""
-    if one.spot.kind == "tick" and not asking.visitor.reads(one.agent):
-        one = replace(one, about="")  # the title of its lever, which names answers
+    one = shown(one, reads=asking.visitor.reads(one.agent))
     said, share = _budget(one)
     going = one.state in ("running", "cancelling", "stale")
     return RunLine(
-        work=one, cursor=_said(one.spot),
+        work=one, cursor=place(one.spot),
         kind=JOBS.get(one.what, one.what) if one.spot.kind == "job" else one.spot.kind,
         title=one.what, detail=_detail(one), tone=TONES[one.state],
         share=min(1.0, one.done / one.planned) if one.planned else None,
         left=one.pace.sentence if one.state == "running" else "", per_minute=one.pace.per_minute, budget=said,
         of_budget=share, href=f"/evals/{run}" if run else "", links=tuple(_links(one)),
-        may_cancel=bool(run) and going and asking.visitor.may("operate", one.agent),
-        cancel=cancelling(run) if run and going else None,
+        may_cancel=going and asking.visitor.may("operate", one.agent), cancel=_cancelling(one) if going else None,
         resume=shlex.join(("surefoot", "eval", "run", "--resume", run))
         if run and one.state in ("stale", "stopped", "cancelled") else "",
     )  # fmt: skip
+
+
+def _cancelling(one: Undertaking) -> Copies:
+    """Give cancelling a piece of work as a command and as a request."""
+    if one.spot.kind == "eval":
+        return cancelling(one.spot.id)
+    agent, _, number = one.spot.id.partition("/tick-")
+    path = f"/api/v1/agents/{agent}/ticks/{number}" if one.spot.kind == "tick" else f"/api/v1/jobs/{one.spot.id}"
+    return copies(("cancel", one.spot.id, "--by", "NAME", "--why", "TEXT"), "POST", f"{path}/cancel", {"reason": "why"})
+
+
+async def call_off(asking: Asking, fields: dict[str, str]) -> str:
+    """Cancel a tick or a job, with a reason; the role is that of asking for it."""
+    kind, reason = fields.get("kind", ""), fields.get("reason", "").strip()[:2000]
+    if kind not in ("tick", "job"):
+        raise Invalid("this names no work that can be cancelled here", hint="reload the page and cancel it there")
+    one = await found(asking.ports, kind, fields.get("id", ""), sees=asking.visitor.sees)
+    asking.visitor.must("operate", one.agent)
+    if not reason:
+        raise Invalid("to cancel work takes a reason", hint="say in a few words why; it is kept")
+    if one.spot.kind == "tick":
+        number = int(one.spot.id.rpartition("-")[2])
+        await cancel_tick(asking.ports, one.agent, number, by=asking.visitor.name, reason=reason)
+    else:
+        await cancel_job(asking.ports, asking.house.launcher, one.spot.id, by=asking.visitor.name, reason=reason)
+    return "/runs?done=cancelled"
 
 
 def _detail(one: Undertaking) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from surefoot.core.backlog import trait
 from surefoot.core.calls import Call
 from surefoot.core.errors import Invalid
 from surefoot.core.otel import written
@@ -34,9 +35,13 @@ TONES: Mapping[str, str] = {"success": "ok", "failure": "bad", "unknown": "idle"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A step as a line: `left` and `wide` are where its bar lies, in thousandths of the time that is shown."""
+    """A step as a line: `left` and `wide` are where its bar lies, in thousandths of the time that is shown.
+
+    `href` opens it, and keeps how the page is looked at.
+    """
 
     id: str
+    href: str
     name: str
     kind: str
     status: str
@@ -100,6 +105,7 @@ class TracePage:
     before: str
     after: str
     symptom: str
+    trait: str
     lever: str
     lever_title: str
     here: str
@@ -130,23 +136,25 @@ def page_of(whole: Unfolded, read: Reading, layout: Layout | None, *, state: Map
     following = whole.first + ROWS
     chosen = next((one for one in whole.parts if whole.chosen and one.span.span_id == whole.chosen), None)
     here = f"/traces/{quote(trace.id, safe='')}"
-    kept = urlencode({name: value for name, value in state.items() if name in ("as", "texts")})
-    lane = _lane(whole.parts)
+    kept = "".join(f"&{urlencode({name: state[name]})}" for name in ("as", "texts") if name in state)
+    lane, opens = _lane(whole.parts), f"{here}?span="
     calls = tuple(_short(one) for one in whole.calls[:MOST_CALLS_SHOWN])
     return TracePage(
         trace=trace, verdict=whole.found.verdict, tone=TONES[whole.found.verdict],
         version_state=whole.version.state if whole.version else "", outcomes=whole.outcomes,
         counts=whole.counts, judgements=whole.judgements,
         reading=read, layout=layout, asked=laid_out(trace.input, layout), answered=laid_out(trace.output, layout),
-        rows=tuple(_row(one, lane) for one in whole.parts), total=whole.total, first=whole.first,
+        rows=tuple(_row(one, lane, f"{opens}{one.span.span_id}{kept}") for one in whole.parts),
+        total=whole.total, first=whole.first,
         earlier=max(0, whole.first - ROWS) if whole.first else None,
         later=following if following < whole.total else None, errors=whole.errors, broken=whole.broken,
         took_s=(whole.extent.ended - whole.extent.began) / 1e9, scale=_scale(lane, whole.extent), more=whole.more,
-        chosen=_open(chosen, whole.extent, layout) if chosen else None, calls=calls,
+        chosen=_open(chosen, whole.extent, layout, f"{opens}{whole.chosen}{kept}") if chosen else None, calls=calls,
         calls_left=len(whole.calls) - len(calls), before=whole.before, after=whole.after, symptom=whole.symptom,
+        trait=trait(whole.symptom),
         lever=whole.lever.id if whole.lever else "",
         lever_title=(whole.lever.title or whole.lever.gap) if whole.lever else "",
-        here=here, kept=f"&{kept}" if kept else "", links=_links(here, state, whole),
+        here=here, kept=kept, links=_links(here, state, whole),
         copies=copies(("trace", trace.id), "GET", f"/api/v1/traces/{quote(trace.id, safe='')}"),
         case_copies=copies(("failures", trace.agent, "--add-case", trace.id, "--expected", "ANSWER", "--by", "NAME"),
                            "POST", f"/api/v1/agents/{trace.agent}/cases",
@@ -183,23 +191,23 @@ def _scale(lane: Extent, whole: Extent) -> tuple[float, ...]:
     return tuple((at - whole.began) / 1e9 for at in (lane.began, (lane.began + lane.ended) // 2, lane.ended))
 
 
-def _row(part: Part, whole: Extent) -> Row:
+def _row(part: Part, whole: Extent, href: str) -> Row:
     span = part.span
     begins = whole.share(span.started_ns)
     left = min(begins, 1 - LEAST)
     wide = max(LEAST, whole.share(max(span.ended_ns, span.started_ns)) - begins)
     return Row(
-        id=span.span_id, name=span.name, kind=span.kind, status=span.status, agent=span.agent, model=span.model,
-        depth=part.depth, below=part.below, left=round(1000 * left, 1), wide=round(1000 * wide, 1),
+        id=span.span_id, href=href, name=span.name, kind=span.kind, status=span.status, agent=span.agent,
+        model=span.model, depth=part.depth, below=part.below, left=round(1000 * left, 1), wide=round(1000 * wide, 1),
         latency_s=span.latency_s if span.ended_ns else None, cost_usd=span.cost_usd, tokens_in=span.tokens_in,
         tokens_out=span.tokens_out,
     )  # fmt: skip
 
 
-def _open(part: Part, whole: Extent, layout: Layout | None) -> Open:
+def _open(part: Part, whole: Extent, layout: Layout | None, href: str) -> Open:
     span = part.span
     return Open(
-        row=_row(part, whole), starts_s=(span.started_ns - whole.began) / 1e9, message=span.message[:2_000],
+        row=_row(part, whole, href), starts_s=(span.started_ns - whole.began) / 1e9, message=span.message[:2_000],
         asked=laid_out(span.input, layout), answered=laid_out(span.output, layout),
         attributes=_table(_others(span)), resource=_table(span.resource),
         events=tuple((one.name, (one.at_ns - span.started_ns) / 1e9) for one in span.events[:MOST_ATTRIBUTES]),

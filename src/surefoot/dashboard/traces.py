@@ -104,7 +104,7 @@ async def screen(asking: Asking) -> Page:
     )
     query = urlencode(fields)
     rows = tuple(_line(one, read, EXCERPT) for one in page.found)
-    known = bool(rows) or await asking.ports.store.read(lambda tx: tx.trends.last_request(agent.name) is not None)
+    known = bool(rows) or await asking.ports.store.read(lambda tx: tx.traces.last_at(agent.name) is not None)
     model = Traces(
         agent=agent.name, rows=rows, fields={name: fields.get(name, "") for name in _FIELDS},
         filtered=bool(fields), newest=not at, after=str(page.next) if page.next else "", any_at_all=known,

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from surefoot.core.agent import Agent
 from surefoot.core.dossier import Rate, rate_of
+from surefoot.core.mask import masked_quotes
 from surefoot.core.version import Version, VersionState
 from surefoot.dashboard.asking import Asking
 from surefoot.dashboard.blocks import Difference, difference
@@ -82,17 +83,17 @@ async def screen(asking: Asking) -> Page:
 def _versions(
     tx: Tx, agent: Agent, before: int | None, base: int | None, head: int | None, reads: bool
 ) -> Versions:  # fmt: skip
-    found = tx.trends.versions(agent.name, before=before, limit=ROWS + 1)
+    found = tx.versions.listed(agent.name, before=before, limit=ROWS + 1)
     given, lineage_of = shares(tx, agent.name), {number for number, *_ in tx.agents.lineage(agent.name)}
-    rows = with_lanes([_row(one, given) for one in found[:ROWS]], lineage_of)
+    rows = with_lanes([_row(one, given, reads=reads) for one in found[:ROWS]], lineage_of)
     buses = buses_of(rows)
     base, head = _pair(tx, agent, base, head)
     compared = base is not None and head is not None and base != head
     rates = tuple((one, _failing(tx, agent.name, one)) for one in (head, base) if compared and one is not None)
     return Versions(
-        agent=agent.name, live=agent.live, rows=tuple(rows), total=tx.trends.version_count(agent.name),
+        agent=agent.name, live=agent.live, rows=tuple(rows), total=tx.versions.count(agent.name),
         older=rows[-1].number if len(found) > ROWS else None, newest=before is None, base=base, head=head, rates=rates,
-        picked=_row(tx.versions.get(agent.name, head), given) if compared and head is not None else None,
+        picked=_row(tx.versions.get(agent.name, head), given, reads=reads) if compared and head is not None else None,
         most=max([0.05, *(rate.high for _, rate in rates if rate.labels)]),
         difference=_difference(tx, agent.name, base, head, reads) if compared else None, graph=_graph(rows, buses),
         copies=copies(
@@ -112,7 +113,7 @@ def _difference(tx: Tx, agent: str, base: int | None, head: int | None, reads: b
 def _pair(tx: Tx, agent: Agent, base: int | None, head: int | None) -> tuple[int | None, int | None]:
     """The two that are compared: those named, else the newest with its parent; a lone one with the live version."""
     if head is None and base is None:
-        newest = tx.trends.versions(agent.name, before=None, limit=1)[0]
+        newest = tx.versions.listed(agent.name, before=None, limit=1)[0]
         return (None, None) if newest.parent is None else (newest.parent, newest.number)
     if head is None:
         head = agent.live
@@ -121,10 +122,11 @@ def _pair(tx: Tx, agent: Agent, base: int | None, head: int | None) -> tuple[int
     return base, head
 
 
-def _row(one: Version, given: dict[int, float]) -> VersionRow:
+def _row(one: Version, given: dict[int, float], *, reads: bool) -> VersionRow:
     return VersionRow(
         number=one.number, label=one.label, state=one.state, tone=TONES[one.state], author=one.author,
-        rationale=one.rationale, created_at=one.created_at, parent=one.parent,
+        rationale=one.rationale if reads else masked_quotes(one.rationale), created_at=one.created_at,
+        parent=one.parent,
         share_percent=given.get(one.number, 0.0), lane=0,
     )  # fmt: skip
 

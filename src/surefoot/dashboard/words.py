@@ -13,7 +13,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from surefoot.core.figure import figure
+from surefoot.core.figure import UNKNOWN, dollars, figure, span
+from surefoot.core.figure import percent as percent_of
 
 _STEERING = re.compile(r"[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
@@ -35,40 +36,27 @@ def _named(found: re.Match[str]) -> str:
 
 def percent(value: float | None, digits: int = 1) -> str:
     """Give a share as percent, such as 61.2 % on one line; a dash where nothing is known."""
-    return "–" if value is None else f"{100 * value:.{digits}f}\u00a0%"
+    return _bound(percent_of(value, digits))
 
 
 def plain(value: float | None) -> str:
     """Give a number in the few digits that people read, on one line: 12 345, 3.14, 1.2 × 10⁹."""
-    if value is None:
-        return "–"
-    return figure(value).replace(" ", "\u202f")
+    return UNKNOWN if value is None else _bound(figure(value))
 
 
 def seconds(value: float | None) -> str:
-    """Give a length of time in the unit that fits: 3.2 µs, 41 ms, 1.24 s, 12.4 min."""
-    if not value:
-        return "–" if value is None else "0\u00a0s"
-    size, unit = next(
-        (size, unit) for size, unit in ((60.0, "min"), (1.0, "s"), (1e-3, "ms"), (0.0, "µs")) if value >= size
-    )
-    told = value / (size or 1e-6)
-    return f"{told:.3g}\u00a0{unit}" if told < 1000 else f"{told:.0f}\u00a0{unit}"
+    """Give a length of time on one line, in the unit that fits."""
+    return _bound(span(value))
 
 
 def money(value: float | None) -> str:
-    """Give US dollars; what costs nothing is free."""
-    if value is None:
-        return "–"
-    if value == 0:
-        return "free"
-    return f"${value:,.2f}".replace(",", "\u202f") if value >= 0.1 else f"${value:.2g}"
+    """Give US dollars on one line."""
+    return _bound(dollars(value))
 
 
-def points(value: float, digits: int = 0) -> str:
-    """Give a difference of shares in points with its sign: +7, −3, 0."""
-    told = f"{100 * value:+.{digits}f}"
-    return told.replace("-", "\u2212") if float(told) else f"{0:.{digits}f}"
+def _bound(told: str) -> str:
+    """Let a figure stand on one line: its digits close together, its unit beside it."""
+    return re.sub(r"(?<=[\d×]) (?=[\d×])", "\u202f", told).replace(" ", "\u00a0")
 
 
 def exact(moment: datetime) -> str:

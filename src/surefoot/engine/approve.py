@@ -48,6 +48,13 @@ def ask(tx: Tx, ports: Ports, approval: Approval, sentence: str) -> Approval:
     return asked
 
 
+def _too_late(asked: Approval, rollout: Rollout) -> str:
+    """Say why a request waits for nobody any more: it was decided, or its rollout has gone on without it."""
+    if asked.decided_by:
+        return f"approval {asked.id} is decided: {asked.state.replace('_', ' ')} by {asked.decided_by}"
+    return f"approval {asked.id} is stale: its rollout is {rollout.state.replace('_', ' ')}"
+
+
 async def approve(
     ports: Ports, approval_id: str, decision: Decision, *, by: str, version_digest: str = "", evidence: str = "",
     feedback: str = "", door: str = "", login: str = "",
@@ -65,10 +72,7 @@ async def approve(
         before = tx.approvals.get(approval_id)
         rollout, known = tx.rollouts.get(before.rollout), people(tx, ports)
         if rollout.approval != before.id or rollout.state != "awaiting_approval":
-            raise Conflict(
-                f"approval {approval_id} is stale: its rollout is {rollout.state.replace('_', ' ')}",
-                hint="surefoot approvals lists what waits for a decision now",
-            )
+            raise Conflict(_too_late(before, rollout), hint="surefoot approvals lists what waits for a decision now")
         after = decide(
             before, decision, actor=by, version_digest=version_digest or before.version_digest,
             evidence_digest=evidence or before.evidence_digest, now=now, feedback=feedback, people=known,

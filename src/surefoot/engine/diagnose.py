@@ -11,8 +11,7 @@ from datetime import datetime, timedelta
 
 from surefoot.core.agent import Agent
 from surefoot.core.exposition import readings
-from surefoot.core.health.report import signs
-from surefoot.core.health.sign import Sign
+from surefoot.core.health.report import Health, health, signs
 from surefoot.core.health.stored import Lapsed, Mine, Spending, Waiting, Whole
 from surefoot.core.process import standing as standing_of
 from surefoot.core.token import Token
@@ -39,15 +38,15 @@ class Hearing:
         return "" if self._ask is None else await self._ask()
 
 
-async def diagnose(ports: Ports, token: Token, hearing: Hearing) -> list[Sign]:
+async def diagnose(ports: Ports, token: Token, hearing: Hearing) -> Health:
     """Give all lines that a token may see, those that need somebody first within their group."""
     now = ports.clock()
     if token.agents:
         mine = await ports.store.read(lambda tx: _mine(tx, token, now))
-        return signs(mine, None, (), now)
+        return health(signs(mine, None, (), now), whole=False)
     counted = readings(await hearing.heard())
     mine, whole = await ports.store.read(lambda tx: (_mine(tx, token, now), _whole(tx, now)))
-    return signs(mine, whole, counted, now)
+    return health(signs(mine, whole, counted, now), whole=True)
 
 
 def _mine(tx: Tx, token: Token, now: datetime) -> Mine:

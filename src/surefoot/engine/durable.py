@@ -15,12 +15,13 @@ import socket
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID, WorkflowHandleAsync
 
 from surefoot.core.errors import BudgetExhausted, Conflict, Forbidden, Invalid, NotFound, SurefootError, Unavailable
+from surefoot.core.worker import HEARTBEAT_S, LEFT, holds
+from surefoot.engine.once import lives
 from surefoot.engine.operate import over, reconcile
 from surefoot.engine.repo.open import ready, unfinished
 from surefoot.engine.repo.tick import repo_tick
@@ -30,12 +31,9 @@ from surefoot.engine.tick import next_number, tick
 from surefoot.ports import Ports
 
 Handle = WorkflowHandleAsync[dict[str, Any]]
-CONTRACT = "2"  # the number of our workflow contract: workflows of another number are never resumed by this code
-LEASE = timedelta(seconds=60)
-HEARTBEAT_S = 10.0
+CONTRACT = "3"  # the number of our workflow contract: workflows of another number are never resumed by this code
 TURNS = 200  # reconciles per workflow; then a fresh one goes on, so that no history grows without end
 WAKE = "wake"
-GONE = -1  # the pid of an executor that ended in peace and left its workflows to others
 FAMILIES = (BudgetExhausted, Conflict, Forbidden, Invalid, NotFound, Unavailable)
 _FAMILIES: dict[str, type[SurefootError]] = {f.code: f for f in FAMILIES}
 _bound: list[Ports] = []
@@ -205,7 +203,7 @@ class Durable:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._heart
         await _cancelled(_running())
-        await self._ports.store.write(lambda tx: tx.executors.seen(self.executor, "", GONE, self._ports.clock()))
+        await self._ports.store.write(lambda tx: tx.executors.seen(self.executor, "", LEFT, self._ports.clock()))
         await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=0)
         # DBOS made its own threads the loop's default ones, and has just ended them.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(thread_name_prefix="surefoot"))
@@ -218,14 +216,19 @@ class Durable:
             await self.sweep()
 
     async def _beat(self) -> None:
+        """Say that this process is there; where others took its work over while it slept, it lets go of it first."""
         now, host, pid = self._ports.clock(), socket.gethostname(), os.getpid()
-        await self._ports.store.write(lambda tx: tx.executors.seen(self.executor, host, pid, now))
+        known = await self._ports.store.write(lambda tx: tx.executors.seen(self.executor, host, pid, now))
+        if not known and self._heart is not None:
+            await _cancelled(_running())
 
     async def sweep(self) -> int:
         """Take over the workflows of executors that died or whose lease ran out; gives how many there were."""
         now, host = self._ports.clock(), socket.gethostname()
         dead = await self._ports.store.write(lambda tx: tx.executors.claim(
-            lambda other, pid, seen: other != self.executor and _gone(other.startswith(f"{host}-"), pid, now - seen)
+            lambda other, pid, seen: other != self.executor and not holds(
+                seen, now, pid=pid, alive_here=lives(pid) if _host(other) == host else None
+            )
         ))  # fmt: skip
         if not dead:
             return 0
@@ -310,6 +313,11 @@ class Durable:
         return [Pending(id=w.workflow_id, name=w.name, status=w.status, executor=w.executor_id or "") for w in found]
 
 
+def _host(executor: str) -> str:
+    """The machine of an executor, whose name may hold dashes itself."""
+    return executor.rsplit("-", 2)[0]
+
+
 def _repo_id(name: str, number: int) -> str:
     return f"repo:{name}:{number}"
 
@@ -324,18 +332,3 @@ async def _cancelled(tasks: list[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _gone(here: bool, pid: int, silence: timedelta) -> bool:
-    """On this host a process is gone when it is gone; elsewhere when it was silent for longer than its lease."""
-    if pid == GONE:
-        return True
-    if not here:
-        return silence > LEASE
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return silence > LEASE

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from surefoot.core.case import Case
 from surefoot.core.errors import Conflict, Invalid, NotFound
+from surefoot.core.token import any_agent
 from surefoot.core.trace import GONE, Trace
+from surefoot.engine.discern import meant
 from surefoot.engine.observe import observe
 from surefoot.engine.triage import cases_of
 from surefoot.ports import Ports, Tx
@@ -23,9 +25,10 @@ async def enlist(ports: Ports, name: str, trace_id: str, *, expected: str = "", 
     """
     if not by.strip():
         raise Invalid("a case is added by a person", hint="say who adds it (--by NAME)")
+    trace_id = await ports.store.read(lambda tx: meant(tx, trace_id, name.__eq__))
     said = await ports.store.read(lambda tx: _said(tx, name, trace_id))
     if expected.strip() and ports.redact(expected.strip()) != said:
-        await observe(ports, trace_id, expected=expected, source=f"by:{by}")
+        await observe(ports, trace_id, expected=expected, source=f"by:{by}", sees=any_agent)
     now = ports.clock()
 
     def work(tx: Tx) -> Case:

@@ -3,8 +3,8 @@
 What a program says of its assignment is not believed but looked up: the pin that the store holds says which arm a unit
 belongs to, at which share and in which epoch, so no program can move evidence from one arm to the other. A version that
 had no part in the rollout is refused. An id that is known already changes nothing, because a program that heard no
-answer tells the same batch again. A call that ended by an error is a failure of its version at once, unless the program
-says that the version had no part in it.
+answer tells the same batch again; one that another agent's request has is kept apart from it. A call that ended by an
+error is a failure of its version at once, unless the program says that the version had no part in it.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
-from surefoot.core.errors import Conflict, NotFound, SurefootError
+from surefoot.core.errors import Conflict, SurefootError
 from surefoot.core.rollout.standing import rollout_named
 from surefoot.core.score import Outcome
 from surefoot.core.span import Span, SpanKind
-from surefoot.core.trace import Trace
+from surefoot.core.trace import Trace, apart, steps_id
 from surefoot.engine.serve import storable
 from surefoot.ports import Ports, Tx
 
@@ -123,22 +123,22 @@ def _entered(tx: Tx, agent: str, told: Sequence[Told]) -> Entered:
 def _recorded(tx: Tx, agent: str, one: Told) -> bool:
     """Record one request; false when it is known already."""
     names = _spellings(one.id)
-    for there in filter(None, (_known(tx, name) for name in names)):
-        if there != agent:
-            raise Conflict(f"the trace {one.id!r} is of another agent", hint="give each trace an id of its own")
+    there = tx.spans.traced([*names, *(apart(name, agent) for name in names)])
+    if agent in there.values():
         return False
     if tx.executions.some(names):
         raise Conflict(f"{one.id!r} is an execution, whose end its router records", hint="give the trace another id")
     trace = _assigned(tx, Trace(
-        id=one.id, agent=agent, version=one.version, unit=one.unit, input=one.input, output=one.output,
-        finish=one.finish, at=one.at, source=one.source, slices=one.slices, latency_s=one.latency_s,
-        cost_usd=one.cost_usd, session=one.session, actor=one.actor, external_id=one.external_id,
+        id=apart(one.id, agent) if one.id in there else one.id, agent=agent, version=one.version, unit=one.unit,
+        input=one.input, output=one.output, finish=one.finish, at=one.at, source=one.source, slices=one.slices,
+        latency_s=one.latency_s, cost_usd=one.cost_usd, session=one.session, actor=one.actor,
+        external_id=one.external_id,
     ), one.assignment)  # fmt: skip
     tx.traces.add(trace)
     tx.spans.keep(_spans(trace, one.steps))
     if one.finish not in ("stop", "cancelled") and not one.blameless:
         feedback = f"the call ended by {one.finish}" + (f": {one.error}" if one.error else "")
-        tx.outcomes.add(Outcome(trace_id=one.id, verdict="failure", at=one.at, source="sdk", feedback=feedback))
+        tx.outcomes.add(Outcome(trace_id=trace.id, verdict="failure", at=one.at, source="sdk", feedback=feedback))
     return True
 
 
@@ -146,14 +146,6 @@ def _spellings(trace_id: str) -> list[str]:
     """All spellings under which 128 bits may be kept, since spans are kept under the bits; others are themselves."""
     bits = trace_id.replace("-", "").lower()
     return list(dict.fromkeys((trace_id, bits, str(UUID(bits))))) if _HEX.fullmatch(bits) else [trace_id]
-
-
-def _known(tx: Tx, trace_id: str) -> str | None:
-    """The agent whose trace this is, if there is one."""
-    try:
-        return tx.traces.get(trace_id).agent
-    except NotFound:
-        return None
 
 
 def _assigned(tx: Tx, trace: Trace, scope: str) -> Trace:
@@ -173,7 +165,7 @@ def _assigned(tx: Tx, trace: Trace, scope: str) -> Trace:
 
 def _spans(trace: Trace, steps: Sequence[Step]) -> list[Span]:
     """Give the steps of a request as spans; only a trace whose id is 128 bits can have any."""
-    trace_id = trace.id.replace("-", "").lower()
+    trace_id = steps_id(trace.id).lower()
     if not _HEX.fullmatch(trace_id):
         return []
     return [

@@ -12,6 +12,7 @@ from typing import Any
 
 from surefoot.core.case import SPLITS, Split
 from surefoot.core.exported import ExportFormat, ExportKind, jsonl, table, table_head
+from surefoot.core.token import any_agent
 from surefoot.engine.inspect import agent_named
 from surefoot.ports import Ports
 
@@ -23,7 +24,7 @@ async def exported(
     held_out: bool = False,
 ) -> AsyncGenerator[list[Mapping[str, Any]]]:  # fmt: skip
     """Give all rows of a kind, oldest first, page by page; NotFound for an agent that is not there."""
-    await agent_named(ports, agent)
+    await agent_named(ports, agent, sees=any_agent)
     splits: tuple[Split, ...] = SPLITS if held_out else ("shown",)
     after = ""
     while True:

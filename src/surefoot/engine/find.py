@@ -13,7 +13,9 @@ from surefoot.core.backlog import Failure
 from surefoot.core.errors import NotFound
 from surefoot.core.score import Outcome
 from surefoot.core.sought import Found, SessionFound, Sought, Spot
+from surefoot.core.trace import steps_id
 from surefoot.core.tree import Branch, tree
+from surefoot.engine.discern import meant
 from surefoot.engine.inspect import agent_named
 from surefoot.engine.serve import storable
 from surefoot.ports import Ports, Tx
@@ -56,13 +58,13 @@ async def whole_trace(ports: Ports, trace_id: str, *, sees: Callable[[str], bool
     """
 
     def work(tx: Tx) -> WholeTrace | None:
-        found = tx.finding.trace(trace_id)
+        found = tx.finding.trace(meant(tx, trace_id, sees))
         if found is None or not sees(found.trace.agent):
             return None
-        # Instrumented code writes the same 128 bits without the dashes.
-        every = tx.spans.of_trace(trace_id.replace("-", ""), limit=MOST_SPANS)
-        spans = [span for span in every if span.agent == found.trace.agent or sees(span.agent)]
-        return WholeTrace(found=found, outcomes=tuple(tx.outcomes.of(trace_id)), spans=tree(spans))
+        steps = steps_id(found.trace.id)
+        agents = [one for one in tx.spans.agents_of(steps) if one == found.trace.agent or sees(one)]
+        spans = tx.spans.of_trace(steps, limit=MOST_SPANS, agents=agents)
+        return WholeTrace(found=found, outcomes=tuple(tx.outcomes.of(found.trace.id)), spans=tree(spans))
 
     found = await ports.store.read(work)
     if found is None:
@@ -121,9 +123,11 @@ def _merged(tx: Tx, session: str, agents: Sequence[str], after: Spot | None, lim
     )  # fmt: skip
 
 
-async def failures(ports: Ports, agent: str, *, before: int = 0, limit: int = 100) -> tuple[list[Failure], int | None]:
+async def failures(
+    ports: Ports, agent: str, *, sees: Callable[[str], bool], before: int = 0, limit: int = 100
+) -> tuple[list[Failure], int | None]:  # fmt: skip
     """Give a page of failures that stand, newest first, and the number to go on before; None at the end."""
-    await agent_named(ports, agent)
+    await agent_named(ports, agent, sees=sees)
     rows = await ports.store.read(lambda tx: tx.outcomes.failures(agent, limit=limit + 1, before=before or None))
     return rows[:limit], rows[limit - 1].id if len(rows) > limit else None
 

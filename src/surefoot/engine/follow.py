@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Callable
 
 from surefoot.core.errors import SurefootError
 from surefoot.ports import Ports
-from surefoot.ports.trends import Beat
+from surefoot.ports.beat import Beat
 
 EVERY_S = 1.0
 QUIET_S = 5.0
@@ -78,5 +78,5 @@ class Following:
 
     async def _looked(self) -> Beat | None:
         with contextlib.suppress(SurefootError):
-            return await self._ports.store.read(lambda tx: tx.trends.beat())
+            return await self._ports.store.read(lambda tx: tx.beats.now())
         return None

@@ -1,7 +1,8 @@
 """Ink: verdicts become durable in groups, as fast as the store can commit them.
 
 While one group is written the next one gathers, so nothing waits for a full batch and a slow disk only makes groups
-larger. What was counted as progress is committed. Each group also looks whether somebody cancelled the run.
+larger. What was counted as progress is committed. Each group also looks whether somebody cancelled the run, and
+whether the run is still this worker's to write about (`must_hold`, which raises where it is not).
 """
 
 from __future__ import annotations
@@ -36,8 +37,11 @@ class _Group:
 class Ink:
     """Writes for one run; use as an async context, so that all is written when it is left."""
 
-    def __init__(self, ports: Ports, run: str, spent: Spent, progress: Callable[[Spent], None]) -> None:
-        self._ports, self._run, self._progress = ports, run, progress
+    def __init__(
+        self, ports: Ports, run: str, spent: Spent, progress: Callable[[Spent], None],
+        must_hold: Callable[[Tx], None] = lambda _: None,
+    ) -> None:  # fmt: skip
+        self._ports, self._run, self._progress, self._must_hold = ports, run, progress, must_hold
         self._group, self._more, self._free = _Group(), asyncio.Event(), asyncio.Event()
         self._spent, self._closing, self._task = spent, False, None
         self._problem: BaseException | None = None
@@ -120,11 +124,11 @@ class Ink:
         if self._closing:
             self._more.set()
         if group.size:
-            state = await self._ports.store.write(lambda tx: _recorded(tx, self._run, group))
+            state = await self._ports.store.write(lambda tx: (self._must_hold(tx), _recorded(tx, self._run, group))[1])
             self._count(group)
             self._progress(self._spent)
         else:
-            state = await self._ports.store.read(lambda tx: tx.evals.state(self._run))
+            state = await self._ports.store.read(lambda tx: (self._must_hold(tx), tx.evals.state(self._run))[1])
         self._writing = False
         self.cancelled = self.cancelled or state == "cancelling"
         self._free.set()

@@ -78,7 +78,7 @@ class Request:
     at: datetime | None = None
 
 
-async def agent_named(ports: Ports, name: str, *, sees: Callable[[str], bool] = lambda _: True) -> Agent:
+async def agent_named(ports: Ports, name: str, *, sees: Callable[[str], bool]) -> Agent:
     """Give an agent; NotFound, as `core.agent.among` says it, where the asker does not see one of this name."""
     return among(await ports.store.read(lambda tx: tx.agents.all()), name, sees=sees)
 
@@ -184,19 +184,23 @@ async def history(ports: Ports, rollout_id: str) -> list[Reconcile]:
 
 
 async def miscounted(ports: Ports) -> list[str]:
-    """Give the rollouts whose running counts differ from their traces, outcomes and pins; there should be none."""
+    """Give the rollouts whose running counts differ from their traces, outcomes and pins; there should be none.
 
-    def work(tx: Tx) -> list[str]:
+    Nothing of it is kept: a count that was remembered would hide what this is to find. Each rollout is read on its own,
+    so that no read is held for as long as all of them take.
+    """
+
+    def scopes(tx: Tx) -> list[str]:
         rollouts = [one for agent in tx.agents.all() for one in tx.rollouts.all(agent.name)]
-        scopes = [scope for one in rollouts for scope in (one.id, one.holdback_scope)]
-        return [scope for scope in scopes if tx.rollouts.miscounted(scope)]
+        return [scope for one in rollouts for scope in (one.id, one.holdback_scope)]
 
-    return await ports.store.read(work)
+    every = await ports.store.read(scopes)
+    return [one for one in every if await ports.store.read(lambda tx, scope=one: tx.rollouts.miscounted(scope))]
 
 
 async def requests(
-    ports: Ports, name: str | None = None, *, all_of_them: bool = False, limit: int | None = None, after: str = "",
-    agents: Collection[str] = (),
+    ports: Ports, name: str | None = None, *, agents: Collection[str], all_of_them: bool = False,
+    limit: int | None = None, after: str = "",
 ) -> list[Request]:  # fmt: skip
     """Give the requests that wait for a person, or all there ever were, with what they are about.
 
@@ -223,7 +227,7 @@ async def request(ports: Ports, approval_id: str) -> Request:
 def _request(tx: Tx, approval: Approval, now: datetime) -> Request:
     rollout, version = tx.rollouts.get(approval.rollout), tx.versions.get(approval.agent, approval.version)
     incumbent = tx.versions.get(approval.agent, rollout.incumbent)
-    seen = [row for row in tx.trends.moved(rollout.id) if _is(row, approval.evidence_digest)]
+    seen = [row for row in tx.rollouts.moved(rollout.id) if _is(row, approval.evidence_digest)]
     shown = seen or [row for row in tx.rollouts.history(rollout.id) if _is(row, approval.evidence_digest)]
     evidence = shown[0].evidence if shown else dict[str, object]()
     return Request(

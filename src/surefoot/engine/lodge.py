@@ -2,21 +2,22 @@
 
 While one transaction is under way parcels gather for the next, so that under load a few large statements do the work
 of many small ones: each statement makes the writing thread wait for its turn of the interpreter. The spans that are
-new are kept, a trace for each request of an agent that we know, and what is said about it. An evaluation that is
-earlier than its trace waits among the spans until the trace is there. A parcel that cannot be kept takes no other
-with it: then each is kept alone.
+new are kept, a trace for each request of an agent that we know, and what is said about it; of agents that have a part
+in one trace each has its own. An evaluation that is earlier than its trace waits among the spans until the trace is
+there. A parcel that cannot be kept takes no other with it: then each is kept alone.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from surefoot.core.errors import NotFound
 from surefoot.core.span import Span
 from surefoot.core.testimony import Claim, failure_of, outcome_of, speakers, trace_of
+from surefoot.core.trace import Trace, apart, steps_id
 from surefoot.ports import Ports, Tx
 from surefoot.ports.recorder import Full, Recorder
 from surefoot.ports.spans import Parcel
@@ -114,35 +115,36 @@ class Lodging:
         lodged = [Lodged(met=bool(parcel.strangers & met), notes=_notes(parcel, wanted)) for parcel in parcels]
         return new + len(said), sum(one.size for one in groups) + len(evaluations), lodged
 
-    def _judged(self, tx: Tx, said: list[tuple[Span, Sees]], begun: set[str]) -> None:
+    def _judged(self, tx: Tx, said: list[tuple[Span, Sees]], begun: list[Trace]) -> None:
         """Count the evaluations that are new, and those that waited for a trace that has just begun.
 
         Whoever may not see the agent of a trace says nothing about it; of one that waited only its agent is known.
         """
-        if not said and not begun:
-            return
         new = {(one.trace_id, one.span_id) for one, _ in said}
-        waited = [one for one in tx.spans.evaluations(begun) if (one.trace_id, one.span_id) not in new] if begun else []
-        heard = [*((one, _nobody) for one in waited), *said]
-        agents = tx.spans.traced({one.trace_id for one, _ in heard})
-        for evaluation, may in heard:
-            agent = agents.get(evaluation.trace_id, "")
-            if agent and (agent == evaluation.agent or may(agent)):
-                tx.outcomes.add(outcome_of(evaluation, now=self._ports.clock()))
+        ids = {(steps_id(one.id), one.agent): one.id for one in begun}
+        waited = tx.spans.evaluations({one for one, _ in ids}, {agent for _, agent in ids}) if ids else []
+        heard = [(one, ids.get((one.trace_id, one.agent), "")) for one in waited
+                 if (one.trace_id, one.span_id) not in new]  # fmt: skip
+        heard += [(one, trace_id) for one, may in said for trace_id in _meant(tx, one, may)]
+        for evaluation, trace_id in heard:
+            if trace_id:
+                tx.outcomes.add(replace(outcome_of(evaluation, now=self._ports.clock()), trace_id=trace_id))
 
-    def _traced(self, tx: Tx, claims: list[Claim], wanted: set[tuple[str, int]]) -> set[str]:
-        """Keep a trace for each request that has none yet; gives their ids, and the versions that there are not."""
+    def _traced(self, tx: Tx, claims: list[Claim], wanted: set[tuple[str, int]]) -> list[Trace]:
+        """Keep a trace for each request that has none yet; gives those, and the versions that there are not."""
         if not claims:
-            return set()
+            return []
         now, chosen = self._ports.clock(), speakers(claims)
         traced = tx.spans.traced(chosen)
+        if others := _apart(claims, chosen, traced):
+            chosen, traced = {**chosen, **others}, {**traced, **tx.spans.traced(others)}
         stated = [(one, self._version(tx, one, wanted)) for trace_id, one in chosen.items() if trace_id not in traced]
         begun = [(claim, version) for claim, version in stated if version]
         traces = [trace_of(claim, version=version, now=now) for claim, version in begun]
         failed = [(one, failure_of(claim, now=now)) for one, (claim, _) in zip(traces, begun, strict=True)]
         tx.traces.add_all(traces)
         tx.outcomes.fail_all([(trace, failure) for trace, failure in failed if failure is not None])
-        return {trace.id for trace in traces}
+        return traces
 
     def _version(self, tx: Tx, claim: Claim, wanted: set[tuple[str, int]]) -> int:
         """The version that answered: as the span says, else the live one; 0 for one that there is not."""
@@ -159,8 +161,26 @@ class Lodging:
         return claim.version
 
 
-def _nobody(_: str) -> bool:
-    return False
+def _apart(claims: Sequence[Claim], chosen: Mapping[str, Claim], traced: Mapping[str, str]) -> Mapping[str, Claim]:
+    """Give what speaks for the requests of agents whose trace has the name of another agent's request.
+
+    Otherwise the callee of a request, who knows its id, would silence its caller by speaking first.
+    """
+    holders = {trace_id: traced.get(trace_id) or one.agent for trace_id, one in chosen.items()}
+    found = [one for one in claims if one.agent != holders[one.trace_id]]
+    return speakers(one._replace(trace_id=apart(one.trace_id, one.agent)) for one in found) if found else {}
+
+
+def _meant(tx: Tx, evaluation: Span, may: Sees) -> list[str]:
+    """Give the requests that an evaluation is about: its agent's, else that of the step it judges, as far as seen."""
+    known = tx.finding.under(evaluation.trace_id)
+    if mine := [one for one, agent in known if agent == evaluation.agent]:
+        return mine
+    seen = {agent: one for one, agent in known if may(agent)}
+    if len(seen) < 2:
+        return list(seen.values())
+    judged = {step.agent for step in tx.spans.some(evaluation.trace_id, [evaluation.parent_id])}
+    return [one for agent, one in seen.items() if agent in judged] or list(seen.values())[:1]
 
 
 def _notes(parcel: Parcel, wanted: set[tuple[str, int]]) -> Counter[str]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 
 from surefoot.core.errors import Conflict, SurefootError
+from surefoot.engine.accompany import beside
 from surefoot.engine.verify import go_on
 from surefoot.ports import Ports, Tx
 
@@ -19,16 +20,9 @@ EVERY_S, REST_S = 15.0, 0.2
 DAYS = 7
 
 
-@contextlib.asynccontextmanager
-async def minding(ports: Ports) -> AsyncGenerator[None]:
+def minding(ports: Ports) -> AbstractAsyncContextManager[None]:
     """Do it as long as the block lasts."""
-    going = asyncio.get_running_loop().create_task(_minded(ports))
-    try:
-        yield
-    finally:
-        going.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await going
+    return beside(_minded(ports))
 
 
 async def _minded(ports: Ports) -> None:

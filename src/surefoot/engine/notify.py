@@ -170,7 +170,7 @@ async def redrive(ports: Ports, notice_id: str, *, by: str) -> Notice:
 
 
 async def listed(
-    ports: Ports, *, all_of_them: bool = False, limit: int | None = None, after: str = "", agents: Collection[str] = ()
+    ports: Ports, *, agents: Collection[str], all_of_them: bool = False, limit: int | None = None, after: str = ""
 ) -> list[Notice]:  # fmt: skip
     """Give the notices that did not arrive yet: those that wait and the dead letters; or all there ever were.
 

@@ -14,6 +14,7 @@ from surefoot.core.errors import Conflict, Invalid, NotFound, SurefootError
 from surefoot.core.rollout.standing import rollout_named
 from surefoot.core.score import Outcome, Verdict, judged
 from surefoot.core.trace import GONE, Trace
+from surefoot.engine.discern import trace_seen
 from surefoot.engine.serve import storable
 from surefoot.ports import Ports, Tx
 
@@ -22,13 +23,16 @@ AT_ONCE = 50
 
 async def observe(
     ports: Ports, trace_id: str, *, expected: str = "", verdict: Verdict | None = None, score: float | None = None,
-    source: str = "api", feedback: str = "",
+    source: str = "api", feedback: str = "", sees: Callable[[str], bool],
 ) -> Outcome:  # fmt: skip
-    """Append what somebody says about a trace; Invalid when they say nothing, or a label the agent does not have."""
+    """Append what somebody says about a trace; Invalid when they say nothing, or a label the agent does not have.
+
+    `sees` says which agents the caller may speak of; traces of others are as if they were not there.
+    """
     said = Said(
         trace_id=trace_id, expected=expected, verdict=verdict, score=score, source=source, feedback=feedback
     )  # fmt: skip
-    (done,) = await observe_all(ports, [said])
+    (done,) = await observe_all(ports, [said], sees=sees)
     if isinstance(done, SurefootError):
         raise done
     return done
@@ -49,7 +53,7 @@ class Said:
 
 
 async def observe_all(
-    ports: Ports, all_said: Sequence[Said], *, sees: Callable[[str], bool] = lambda _: True
+    ports: Ports, all_said: Sequence[Said], *, sees: Callable[[str], bool]
 ) -> list[Outcome | SurefootError]:
     """Append many outcomes, in this order, and give of each what was kept or why it was not.
 
@@ -127,10 +131,7 @@ def _trace_of(tx: Tx, said: Said, sees: Callable[[str], bool]) -> Trace:
                 f"no request of {said.agent!r} is called {said.external_id!r}",
                 hint="send the outcome after the answer; X-Surefoot-External-Id gives a request its name",
             )
-    trace = tx.traces.get(trace_id)
-    if not sees(trace.agent):
-        raise NotFound(f"there is no trace {trace_id!r}", hint="every answer carries the id of its trace")
-    return trace
+    return trace_seen(tx, trace_id, sees)
 
 
 def _verdict(output: str, expected: str, score: float | None) -> Verdict:

@@ -31,10 +31,15 @@ def works(owner: str) -> bool:
 def alive_here(owner: str) -> bool | None:
     """Whether a process of this machine lives; None for one of another machine, which cannot be seen from here."""
     host, _, pid = owner.rpartition(":")
-    if host != _HOST or not pid.isdigit():
-        return None
+    return lives(int(pid)) if host == _HOST and pid.isdigit() else None
+
+
+def lives(pid: int) -> bool:
+    """Whether there is a process of this number on this machine."""
+    if pid <= 0:
+        return False
     try:
-        os.kill(int(pid), 0)
+        os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:

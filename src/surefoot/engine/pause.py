@@ -128,8 +128,8 @@ async def expire(ports: Ports, found: Iterable[Execution]) -> int:
 
 
 async def pauses(
-    ports: Ports, agent: str | None = None, *, waiting_only: bool = False, limit: int | None = None, after: str = "",
-    agents: Collection[str] = (),
+    ports: Ports, agent: str | None = None, *, agents: Collection[str], waiting_only: bool = False,
+    limit: int | None = None, after: str = "",
 ) -> list[Pause]:  # fmt: skip
     """Give waits, of one agent, of some or of all, oldest first, as they stand now.
 

@@ -20,6 +20,7 @@ from surefoot.core.probe import MOST, Dropped, ProbeSet, judged, missing_first, 
 from surefoot.core.probe_templates import template_probes
 from surefoot.core.proposal import Cost
 from surefoot.core.root_cause import RootCause, root_cause
+from surefoot.core.token import any_agent
 from surefoot.engine.evaluate import reserve, settled
 from surefoot.engine.inspect import agent_named
 from surefoot.engine.reported import report
@@ -62,7 +63,7 @@ async def probe(
     """Write the probes of a version (0: the live one); Invalid if its instructions promise nothing."""
     if not 1 <= most <= 200:
         raise Invalid(f"{most} probes make no sense", hint="8 to 12 are usual, 200 the most")
-    agent = await agent_named(ports, name)
+    agent = await agent_named(ports, name, sees=any_agent)
     number = version or agent.live
     genome = await ports.store.read(lambda tx: tx.versions.genome(tx.versions.get(agent.name, number).genome))
     found, names = instructions_of(genome, tools=tools, labels=agent.labels), tools_of(genome, tools)

@@ -69,7 +69,7 @@ async def proposed(ports: Ports, name: str, *, lever: str, genome: str, text: st
     if not proposal.edits:
         raise Invalid("the proposal holds no edits", hint="say nothing at all where there is nothing to propose")
     candidate = await _admitted(ports, name, asked, proposal)
-    why = proposal.rationale or f"answers {asked.brief.title}"
+    why = proposal.rationale or f"answers “{asked.brief.title}”"
     return await offer_version(ports, name, candidate, by=by, rationale=why), proposal
 
 

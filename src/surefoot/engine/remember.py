@@ -77,7 +77,7 @@ async def append(
     ports: Ports, where: Where, key: str, item: object, *, scope: str = "", keep: int = MOST_ITEMS
 ) -> Entry:
     """Append to the list under a key, which begins empty; of more than `keep` items the oldest go."""
-    place, now, key = _kept(ports, where).place(scope), ports.clock(), _key(ports, key)
+    (place, key), now = address(ports, where, key, scope), ports.clock()
     item = veiled(ports, checked_value(item, key))
 
     def work(tx: Tx) -> Entry:
@@ -95,11 +95,10 @@ async def append(
 
 async def recall(ports: Ports, where: Where, key: str, *, scope: str = "") -> Entry | None:
     """Give what is remembered under a key: in the named scope only, else in the first scope that has it."""
-    where, key = _kept(ports, where), _key(ports, key)
-    places, now = ((where.place(scope),) if scope else where.places()), ports.clock()
+    here, key, now = places(ports, where, scope), _key(ports, key), ports.clock()
 
     def work(tx: Tx) -> Entry | None:
-        found = (tx.memories.get(place, key) for place in places)
+        found = (tx.memories.get(place, key) for place in here)
         return next((entry for entry in found if entry is not None and entry.alive(now)), None)
 
     return await ports.store.read(work)
@@ -107,7 +106,7 @@ async def recall(ports: Ports, where: Where, key: str, *, scope: str = "") -> En
 
 async def forget(ports: Ports, where: Where, key: str, *, scope: str = "") -> bool:
     """Delete a key in one scope; False if nothing was there."""
-    place, now, key = _kept(ports, where).place(scope), ports.clock(), _key(ports, key)
+    (place, key), now = address(ports, where, key, scope), ports.clock()
     return await ports.store.write(lambda tx: tx.memories.drop(place, key, at=now))
 
 
@@ -132,9 +131,8 @@ def _listed(tx: Tx, place: Place, now: datetime, pattern: str, after: str, limit
 
 async def similar(ports: Ports, where: Where, text: str, *, scope: str = "", limit: int = 10) -> list[Entry]:
     """Give the entries and list items most like a text, nearest first, from the named scope or all of them."""
-    where, text = _kept(ports, where), ports.redact(storable(text))
-    places, now = ((where.place(scope),) if scope else where.places()), ports.clock()
-    found = await ports.store.read(lambda tx: [entry for place in places for entry in tx.memories.of(place)])
+    here, text, now = places(ports, where, scope), ports.redact(storable(text)), ports.clock()
+    found = await ports.store.read(lambda tx: [entry for place in here for entry in tx.memories.of(place)])
     parts = [part for entry in found if entry.alive(now) for part in _parts(entry)]
     order = nearest([text], [f"{part.key} {text_of(part.value)}" for part in parts], min(limit, len(parts)))
     return [parts[at] for at in order]
@@ -148,9 +146,25 @@ def _parts(entry: Entry) -> list[Entry]:
 
 
 async def changes(
-    ports: Ports, where: Where, *, after: int = 0, pattern: str = "*", limit: int = PAGE
+    ports: Ports, where: Where, *, scope: str = "", after: int = 0, pattern: str = "*", limit: int = PAGE
 ) -> list[MemoryChange]:
     """Give what happened to matching keys in the request's scopes after the change `after`, oldest first."""
-    places = _kept(ports, where).places()
-    found = await ports.store.read(lambda tx: tx.memories.changes(places, after=after, limit=limit))
-    return [change for change in found if matches(pattern, change.key)]
+    found, here, stretch = list[MemoryChange](), places(ports, where, scope), limit if pattern == "*" else PAGE
+    while len(found) < limit:
+        page = await ports.store.read(lambda tx, at=after: tx.memories.changes(here, after=at, limit=stretch))
+        found += [change for change in page if matches(pattern, change.key)]
+        if len(page) < stretch:
+            break
+        after = page[-1].seq
+    return found[:limit]
+
+
+def places(ports: Ports, where: Where, scope: str = "") -> tuple[Place, ...]:
+    """Give the places of a request as they are stored: that of the named scope, else all that a read walks."""
+    where = _kept(ports, where)
+    return (where.place(scope),) if scope else where.places()
+
+
+def address(ports: Ports, where: Where, key: str, scope: str = "") -> tuple[Place, str]:
+    """Give where a write of a key would land, and the key, both as they are stored."""
+    return _kept(ports, where).place(scope), _key(ports, key)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from surefoot.core.budget import Budget
@@ -69,7 +70,7 @@ async def begin(
     )  # fmt: skip
 
     def work(tx: Tx) -> EvalRun:
-        full = [one for one in tx.evals.runs(suite.name) if one.state == "done" and one.scope == "full"]
+        full = [one for one in tx.evals.runs(suite=suite.name) if one.state == "done" and one.scope == "full"]
         same = [one for one in full if one.judge_pin == pin]
         kept = replace(run, baseline=parent or (same[0].id if same else ""))
         tx.evals.begin(kept, suite)
@@ -85,26 +86,29 @@ async def carry_out(
 
     `suite` spares reading it again; it is used only if it is the one the run was begun with.
     """
-    async with attended(ports, run_id):
-        return await _carried_out(ports, exams, subject, run_id, terms, suite)
+    async with attended(ports, run_id) as there:
+        return await _carried_out(ports, exams, subject, run_id, terms, suite, there)
 
 
 async def _carried_out(
-    ports: Ports, exams: Exams, subject: Subject, run_id: str, terms: Terms, suite: Suite | None
+    ports: Ports, exams: Exams, subject: Subject, run_id: str, terms: Terms, suite: Suite | None, there: Claims
 ) -> EvalRun:
     run = await ports.store.write(lambda tx: _taken_up(tx, ports, run_id, subject, exams))
+    if not terms.shared:
+        there.took_up(run)
     if suite is None or _digest(suite) != run.suite_digest:
         suite = await ports.store.read(lambda tx: tx.evals.suite(run.suite_digest))
     purse = Purse(ports, {f"eval/{run.id}": terms.budget} | _day(ports, terms))
     try:
-        why = await _session(ports, exams, subject, run, suite, terms, purse, _plan(suite, run.epochs))
+        why = await _session(ports, exams, subject, run, suite, terms, purse, _plan(suite, run.epochs), there)
         if not why and run.confirm and run.baseline:
             again = await ports.store.read(lambda tx: _again(tx, run, suite))
-            why = await _session(ports, exams, subject, run, suite, terms, purse, again) if again else ""
+            why = await _session(ports, exams, subject, run, suite, terms, purse, again, there) if again else ""
     except asyncio.CancelledError:
-        await asyncio.shield(ports.store.write(lambda tx: _ended(tx, ports, run, suite, "cancelled")))
+        with suppress(Conflict):  # others hold it by now, and close it
+            await asyncio.shield(ports.store.write(lambda tx: _ended(tx, ports, run, suite, "cancelled", there)))
         raise
-    return await ports.store.write(lambda tx: _ended(tx, ports, run, suite, why))
+    return await ports.store.write(lambda tx: _ended(tx, ports, run, suite, why, there))
 
 
 def _day(ports: Ports, terms: Terms) -> dict[str, Budget]:
@@ -165,7 +169,7 @@ def _again(tx: Tx, run: EvalRun, suite: Suite) -> list[Trial]:
 
 async def _session(
     ports: Ports, exams: Exams, subject: Subject, run: EvalRun, suite: Suite, terms: Terms, purse: Purse,
-    plan: Sequence[Trial],
+    plan: Sequence[Trial], there: Claims,
 ) -> str:  # fmt: skip
     """Do the trials of a plan that are not done; gives why it ended early, or nothing.
 
@@ -178,7 +182,7 @@ async def _session(
             return ""
         partly = {(t.case.id, t.epoch) for t in missing}
         known = await ports.store.read(lambda tx, keys=partly: tx.evals.answers(run.id, keys))
-        why = await _worked(ports, exams, subject, run, suite, terms, purse, missing, done, known, spent)
+        why = await _worked(ports, exams, subject, run, suite, terms, purse, missing, done, known, spent, there)
         if why or not terms.shared:
             return why
         await asyncio.sleep(WAIT_S)
@@ -191,10 +195,16 @@ def _complete(trial: Trial, done: Known) -> bool:
 
 async def _worked(
     ports: Ports, exams: Exams, subject: Subject, run: EvalRun, suite: Suite, terms: Terms, purse: Purse,
-    missing: Sequence[Trial], done: Known, known: Mapping[tuple[str, int], Observed], spent: Spent,
+    missing: Sequence[Trial], done: Known, known: Mapping[tuple[str, int], Observed], spent: Spent, there: Claims,
 ) -> str:  # fmt: skip
     claims = Claims(ports, run.id, known) if terms.shared else None
-    async with Ink(ports, run.id, spent, exams.progress) as ink:
+
+    def must_hold(tx: Tx) -> None:
+        for one in (there, claims):
+            if one is not None:
+                one.must_hold(tx)
+
+    async with Ink(ports, run.id, spent, exams.progress, must_hold) as ink:
         at_once = max(1, min(terms.concurrency, len(missing)))
         trials = Trials(missing, subject, purse, ink, at_once=at_once, choose=claims.take if claims else None)
         desk = Desk(
@@ -215,11 +225,12 @@ async def _worked(
     return "cancelled" if ink.cancelled else trials.why
 
 
-def _ended(tx: Tx, ports: Ports, run: EvalRun, suite: Suite, why: str) -> EvalRun:
+def _ended(tx: Tx, ports: Ports, run: EvalRun, suite: Suite, why: str, there: Claims) -> EvalRun:
     """Close the session: done, cancelled, or stopped for want of money; a run that is done sorts out its flakes."""
     now = tx.evals.run(run.id)
     if now.state == "done":  # another worker closed it
         return now
+    there.must_hold(tx)
     state = "cancelled" if why == "cancelled" or now.state == "cancelling" else "stopped" if why else "done"
     after = tx.evals.swap(replace(now, state=state, why=why, ended_at=ports.clock()))
     if state == "done":

@@ -24,6 +24,7 @@ from surefoot.core.agent import Agent
 from surefoot.core.case import Case
 from surefoot.core.digest import digest
 from surefoot.core.errors import Conflict, Invalid, Unavailable
+from surefoot.core.figure import percent
 from surefoot.core.genome import Genome
 from surefoot.core.incident import Incident, closed
 from surefoot.core.proposal import Cost
@@ -212,10 +213,10 @@ def _judged(tx: Tx, scene: _Scene, window: str, model: str, *, asked: int, unans
 
 def _alarm(tx: Tx, scene: _Scene, window: str, model: str, evidence: float, moved: Move, now: datetime) -> None:
     name = scene.agent.name
-    slices = ", ".join(f"{one.name} {one.before:.0%} → {one.after:.0%}" for one in moved.slices[:3])
+    slices = ", ".join(f"{one.name} {percent(one.before, 0)} → {percent(one.after, 0)}" for one in moved.slices[:3])
     sentence = (
         f"The answers of {name} v{scene.version} on {model} have moved since {moved.since}, though nobody changed it: "
-        f"{moved.before:.0%} right before, {moved.after:.0%} now, on {moved.cases} banked answers"
+        f"{percent(moved.before, 0)} right before, {percent(moved.after, 0)} now, on {moved.cases} banked answers"
         + (f"; most in {slices}." if slices else ".")
     )
     facts: dict[str, object] = {

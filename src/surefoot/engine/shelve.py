@@ -35,7 +35,7 @@ async def shelve(ports: Ports, name: str, lever_id: str, *, closed: bool, by: st
     return await ports.store.write(work)
 
 
-async def made(ports: Ports, name: str, what: str, *, by: str, reason: str) -> Lever:
+async def lever_by_hand(ports: Ports, name: str, what: str, *, by: str, reason: str) -> Lever:
     """Make a lever of a cluster (named by its symptom) or of one failure (by its trace), in a person's name.
 
     NotFound where no failure that stands is of it, Conflict where it has its lever already.

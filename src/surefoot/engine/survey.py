@@ -7,26 +7,30 @@ left out where the work itself stands in the list.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any, Literal
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, get_args
 
 from surefoot.core.budget import Budget
-from surefoot.core.errors import NotFound
+from surefoot.core.errors import Invalid, NotFound
 from surefoot.core.exam.pace import Pace, pace
 from surefoot.core.exam.run import EvalRun
 from surefoot.core.job import Job, standing
 from surefoot.core.proposal import Cost
+from surefoot.engine.cancel import CANCELLED, carried_out, end_mark, mark_of
 from surefoot.engine.claim import carried_now
-from surefoot.engine.once import works
+from surefoot.engine.once import alive_here
 from surefoot.ports import Ports, Tx
-from surefoot.ports.trends import Executor, WorkKind, WorkSpot
+from surefoot.ports.audit import AuditFilter
+from surefoot.ports.undertakings import WorkKind, WorkSpot
 
-LEASE = timedelta(seconds=60)  # as in `engine.durable`: a worker is heard of every ten seconds
 WorkState = Literal["running", "cancelling", "stale", "done", "failed", "cancelled", "stopped", "lost"]
 OPEN: frozenset[str] = frozenset({"running", "cancelling", "stale"})
 KINDS: tuple[WorkKind, ...] = ("eval", "tick", "job")
+STATES: tuple[WorkState, ...] = get_args(WorkState)
+MOST_LOOKED = 1000  # pieces that one page with a state looks at; the next page goes on from there
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,35 +64,101 @@ class Undertaking:
 
 
 async def survey(
-    ports: Ports, *, limit: int, kinds: Collection[WorkKind] = KINDS, agents: Collection[str] = (),
-    after: WorkSpot | None = None, most: WorkSpot | None = None,
+    ports: Ports, *, limit: int, agents: Collection[str], kinds: Collection[WorkKind] = KINDS,
+    after: WorkSpot | None = None, most: WorkSpot | None = None, states: Collection[WorkState] = STATES,
 ) -> tuple[list[Undertaking], WorkSpot | None]:  # fmt: skip
     """Give a page of the work that concerns these agents (none named: all), newest first, and where the next goes on.
 
-    `most` leaves out what began later than it.
+    `most` leaves out what began later than it. A state is worked out and not stored, so a page of some `states` may
+    hold fewer rows than `limit`, or none, and go on all the same.
     """
-    now = ports.clock()
+    now, some = ports.clock(), len(set(states)) < len(STATES)
 
     def work(tx: Tx) -> tuple[list[Undertaking], WorkSpot | None]:
-        spots = tx.trends.work(limit=limit + 1, kinds=kinds, agents=agents, after=after, most=most)
-        rest = spots[limit - 1] if len(spots) > limit else None
-        found = [_read(tx, one, now) for one in spots[:limit]]
-        return [one for one in found if one is not None], rest
+        looked_at = MOST_LOOKED if some else limit
+        spots = tx.undertakings.listed(limit=looked_at + 1, kinds=kinds, agents=agents, after=after, most=most)
+        found: list[Undertaking] = []
+        for count, spot in enumerate(spots[:looked_at], start=1):
+            one = _read(tx, spot, now)
+            found += [one] if one is not None and one.state in states else []
+            if len(found) == limit or count == looked_at:
+                return found, spot if len(spots) > count else None
+        return found, None
 
     return await ports.store.read(work)
 
 
+async def found(ports: Ports, kind: WorkKind, name: str, *, sees: Callable[[str], bool]) -> Undertaking:
+    """Give one piece of work by its whole id; NotFound as well where `sees` says no to its agent."""
+    now = ports.clock()
+
+    def work(tx: Tx) -> Undertaking | None:
+        spot = _spot(tx, kind, name)
+        return None if spot is None else _read(tx, spot, now, alone=True)
+
+    one = await ports.store.read(work)
+    if one is None or not sees(one.agent):
+        raise NotFound(f"there is no {kind} {name[:200]!r}", hint="the list of work has what there is, by whole ids")
+    return one
+
+
+async def found_anywhere(ports: Ports, name: str, *, sees: Callable[[str], bool]) -> Undertaking:
+    """Give one piece of work of whatever kind by its whole id; NotFound where there is none."""
+    for kind in KINDS:
+        try:
+            return await found(ports, kind, name, sees=sees)
+        except NotFound:
+            continue
+    raise NotFound(f"there is no work {name[:200]!r}", hint="surefoot work lists what there is, by whole ids")
+
+
+def shown(one: Undertaking, *, reads: bool) -> Undertaking:
+    """Leave out what names answers, for whom they are not: the title of a tick's lever."""
+    return one if reads or one.spot.kind != "tick" else replace(one, about="")
+
+
+def place(spot: WorkSpot) -> str:
+    """Say where a page of the list begins."""
+    return f"{(spot.at - _EPOCH) // timedelta(microseconds=1)}.{spot.kind}.{spot.id}"
+
+
+def spot_of(text: str) -> WorkSpot | None:
+    """Read where a page of the list begins; Invalid for what no page ever said."""
+    if not text:
+        return None
+    moment, _, rest = text.partition(".")
+    kind, _, name = rest.partition(".")
+    if not (moment.isascii() and moment.isdigit() and len(moment) <= 17 and kind in KINDS and name):
+        raise Invalid(f"{text[:40]!r} is no place in this list", hint="begin at its first page")
+    return WorkSpot(at=_EPOCH + timedelta(microseconds=int(moment)), kind=kind, id=name)
+
+
 async def newest(
-    ports: Ports, *, kinds: Collection[WorkKind] = KINDS, agents: Collection[str] = (), limit: int = 1
+    ports: Ports, *, agents: Collection[str], kinds: Collection[WorkKind] = KINDS, limit: int = 1
 ) -> list[WorkSpot]:  # fmt: skip
     """Give where the newest work stands."""
-    return await ports.store.read(lambda tx: tx.trends.work(limit=limit, kinds=kinds, agents=agents))
+    return await ports.store.read(lambda tx: tx.undertakings.listed(limit=limit, kinds=kinds, agents=agents))
 
 
-def _read(tx: Tx, spot: WorkSpot, now: datetime) -> Undertaking | None:
+def _spot(tx: Tx, kind: WorkKind, name: str) -> WorkSpot | None:
+    """Where one piece of work stands; None for an id that is not the whole one of anything."""
+    try:
+        if kind == "eval":
+            run = tx.evals.run(name)
+            return WorkSpot(at=run.started_at, kind=kind, id=name) if run.id == name else None
+        if kind == "job":
+            return WorkSpot(at=tx.jobs.get(name).at, kind=kind, id=name)
+    except NotFound:
+        return None
+    begun = tx.audit.listed(AuditFilter(agent=name, action="tick-started"), before=None, limit=1)
+    return WorkSpot(at=begun[0].at, kind=kind, id=name) if begun and begun[0].subject == name else None
+
+
+def _read(tx: Tx, spot: WorkSpot, now: datetime, *, alone: bool = False) -> Undertaking | None:
+    """Read one piece; in the list (not `alone`) None for a job whose work stands there itself."""
     if spot.kind == "eval":
         return _run(tx, spot, now)
-    return _tick(tx, spot, now) if spot.kind == "tick" else _job(tx, spot)
+    return _tick(tx, spot, now) if spot.kind == "tick" else _job(tx, spot, now, alone)
 
 
 def _run(tx: Tx, spot: WorkSpot, now: datetime) -> Undertaking:
@@ -134,32 +204,36 @@ def _tick(tx: Tx, spot: WorkSpot, now: datetime) -> Undertaking | None:
     except NotFound:
         return None
     scope = f"{agent}/tick/{number}"
-    lever, end = tx.marks.get(f"{scope}/lever"), tx.marks.get(f"{scope}/end")
+    lever, end = tx.marks.get(f"{scope}/lever"), tx.marks.get(end_mark(agent, number))
     ledger = tx.ledgers.get(scope, standing_now.habits.tick_budget)
-    state: WorkState = "done" if end is not None else "lost"
-    if end is None and number == str(standing_now.tick):
-        state = "running" if _carried(tx.trends.executor(f"tick:{agent}:{number}"), now) is not False else "stale"
-    report = end or lever or {}
+    asked, report = tx.marks.get(mark_of(agent, number)), end or lever or {}
+    if end is not None:
+        state: WorkState = "cancelled" if end.get("outcome") == CANCELLED else "done"
+    else:
+        state = _unended(tx, agent, number, now, current=number == str(standing_now.tick), asked=asked is not None)
+    steps = 3 if state == "done" else 1 if lever is not None else 0
     return Undertaking(
         spot=spot, agent=agent, what=f"tick {number}", about=str(report.get("title") or ""), state=state, by="loop",
-        sentence=_tick_sentence(state, report), done=3 if end is not None else 1 if lever is not None else 0, planned=3,
-        spent=ledger.committed, limits=ledger.budget, made=_made(report),
+        sentence=_tick_sentence(state, report, asked or {}), done=steps, planned=3, spent=ledger.committed,
+        limits=ledger.budget, made=_made(report),
     )  # fmt: skip
 
 
-def _carried(executor: Executor | None, now: datetime) -> bool | None:
-    """Whether a workflow's process lives and is heard of; None where it is not known which it is."""
-    if executor is None:
-        return None
-    return executor.pid > 0 and works(f"{executor.host}:{executor.pid}") and now - executor.seen_at <= LEASE
+def _unended(tx: Tx, agent: str, number: str, now: datetime, *, current: bool, asked: bool) -> WorkState:
+    """How a tick without an end stands; one that was `asked` to stop and that nobody holds does nothing again."""
+    if current and carried_out(tx, agent, number, now) is not False:
+        return "cancelling" if asked else "running"
+    return "cancelled" if asked else "stale" if current else "lost"
 
 
-def _tick_sentence(state: WorkState, report: Mapping[str, Any]) -> str:
+def _tick_sentence(state: WorkState, report: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
     match state:
         case "stale":
             return "its worker is gone; whoever starts next finishes it"
         case "lost":
             return "it ended without a report"
+        case "cancelling" | "cancelled":
+            return f"{asked.get('by')} cancelled it: {asked.get('reason')}"
         case "running":
             return "decides whether to release" if report else "looks for the lever and an edit for it"
         case _:
@@ -173,30 +247,40 @@ def _made(report: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple((kind, str(one)) for kind, one in found if one)
 
 
-def _job(tx: Tx, spot: WorkSpot) -> Undertaking | None:
+def _job(tx: Tx, spot: WorkSpot, now: datetime, alone: bool) -> Undertaking | None:
     """A job whose work stands in the list by itself is left out: a tick, and an eval that has become a run."""
     job = tx.jobs.get(spot.id)
-    stands = standing(job, alive=works(job.owner))
+    stands = standing(job, now, alive_here=alive_here(job.owner))
     state: WorkState = "running" if stands == "waiting" else stands
-    if job.kind in ("tick", "eval") and (state == "done" or (state == "running" and _began(tx, job))):
+    if (
+        not alone
+        and job.kind in ("tick", "eval")
+        and (state == "done" or (state in ("running", "cancelling", "cancelled") and _began(tx, job)))
+    ):
         return None
-    error: Mapping[str, Any] = job.result.get("error") or {}  # type: ignore[assignment]
-    said = str(error.get("message") or "") or (
-        "its process is gone; asking again finishes what is durable" if state == "lost" else _outcome(job)
-    )
+    said = _job_sentence(job, state)
     return Undertaking(
         spot=spot, agent=job.agent, what=job.kind, about=" ".join(job.words[:6]), state=state, sentence=said, by=job.by,
         ended_at=job.ended_at,
     )  # fmt: skip
 
 
+def _job_sentence(job: Job, state: WorkState) -> str:
+    error: Mapping[str, Any] = job.result.get("error") or {}  # type: ignore[assignment]
+    match state:
+        case "lost":
+            return "its process is gone; asking again finishes what is durable"
+        case "cancelling":
+            return f"{job.cancelled_by} cancelled it: {job.why}; its process is told"
+        case "cancelled":
+            return f"{job.cancelled_by} cancelled it: {job.why}"
+        case _:
+            said = error.get("message") or job.result.get("sentence") or job.result.get("verdict") or ""
+            return str(said)[:300]
+
+
 def _began(tx: Tx, job: Job) -> bool:
     """Whether what a job was asked for has begun and can be seen itself."""
     kind: WorkKind = "tick" if job.kind == "tick" else "eval"
-    since = tx.trends.work(limit=1, kinds=[kind], agents=[job.agent] if job.agent else [])
+    since = tx.undertakings.listed(limit=1, kinds=[kind], agents=[job.agent] if job.agent else [])
     return bool(since) and since[0].at >= job.at
-
-
-def _outcome(job: Job) -> str:
-    said = job.result.get("sentence") or job.result.get("verdict") or ""
-    return str(said)[:300]

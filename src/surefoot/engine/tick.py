@@ -3,23 +3,26 @@
 Begin (policy, cooldown, one tick at a time) → triage → pick the top lever → improve → search → settle the draft →
 perhaps release → end. Each step can be repeated: what it wrote is found again under the tick's number, so a killed
 tick goes on where it was and nothing is applied, asked or paid twice. `run` carries a step out; the workflow engine
-hands in one that remembers finished steps.
+hands in one that remembers finished steps. Somebody may cancel a tick (`engine.cancel`): it stops within a second.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, Protocol
 
 from surefoot.core.agent import Agent
 from surefoot.core.backlog import Lever, top
 from surefoot.core.draft import Accepted
 from surefoot.core.errors import Conflict, Forbidden
+from surefoot.core.figure import percent
 from surefoot.core.gate import SearchVerdict
 from surefoot.core.lesson import Lesson
 from surefoot.core.policy import may_tick
 from surefoot.engine.advise import advised, tell
+from surefoot.engine.cancel import CANCELLED, close_tick, end_mark, heeding, must_go_on
 from surefoot.engine.evaluate import accuracy, examine
 from surefoot.engine.halt import must_run
 from surefoot.engine.improve import Written, improve
@@ -29,7 +32,7 @@ from surefoot.engine.search import Trial, kept, search
 from surefoot.engine.triage import Triage, standing, triage
 from surefoot.ports import Ports, ProposalState, Tx
 
-TickOutcome = Literal["hold", "nothing_to_fix", "no_proposal", "refused", "accepted", "rejected"]
+TickOutcome = Literal["hold", "nothing_to_fix", "no_proposal", "refused", "accepted", "rejected", "cancelled"]
 Facts = Mapping[str, Any]
 
 
@@ -64,9 +67,13 @@ async def tick(
     """Run tick `number` of an agent and give its report (JSON-shaped: outcome, lever, proposal, release, rollout)."""
     cycle = _Cycle(ports=ports, name=name, number=number)
     await run("begin", lambda: _begin(cycle))
-    report = await run("lever", lambda: _lever(cycle))
-    idle = report["outcome"] == "nothing_to_fix"
-    outcome = await run("release", lambda: _release(cycle, ask_release, idle))
+    report = await run("lever", lambda: heeding(ports, name, number, lambda: _lever(cycle)))
+    idle, outcome = report["outcome"] == "nothing_to_fix", report
+    if report["outcome"] != CANCELLED:
+        releasing = partial(_release, cycle, ask_release, idle)
+        outcome = await run("release", lambda: heeding(ports, name, number, releasing))
+    if outcome.get("outcome") == CANCELLED:
+        return await run("end", lambda: _closed(cycle))
     return await run("end", lambda: _end(cycle, {**report, **outcome}))
 
 
@@ -162,7 +169,7 @@ async def _headroom(cycle: _Cycle, found: Triage) -> str | None:
     right = accuracy(sheet)
     if 1 - right >= found.agent.habits.headroom:
         return None
-    return f"the agent gets {right:.1%} of {len(val)} cases right"
+    return f"the agent gets {percent(right)} of {len(val)} cases right"
 
 
 async def _settled(cycle: _Cycle, found: Triage, lever: Lever, written: Written, trials: list[Trial]) -> dict[str, Any]:
@@ -177,6 +184,7 @@ async def _settled(cycle: _Cycle, found: Triage, lever: Lever, written: Written,
         key = f"{cycle.name}/{cycle.scope}/lever"
         if (done := tx.marks.get(key)) is not None:
             return dict(done)
+        must_go_on(tx, cycle.name, cycle.number)
         now = cycle.ports.clock()
         draft = replace(found.draft, ticks=found.draft.ticks + 1)
         if keep is not None:
@@ -273,6 +281,7 @@ def _pending_candidate(tx: Tx, agent: Agent) -> int | None:
 
 
 async def _offered(cycle: _Cycle, agent: Agent, version: int, facts: Facts) -> dict[str, Any]:
+    await cycle.ports.store.read(lambda tx: must_go_on(tx, cycle.name, cycle.number))
     try:
         rollout = await start_rollout(cycle.ports, agent.name, version, by="loop")
     except (Forbidden, Conflict) as reason:
@@ -280,9 +289,15 @@ async def _offered(cycle: _Cycle, agent: Agent, version: int, facts: Facts) -> d
     return {"release": dict(facts), "rollout": rollout.id}
 
 
+async def _closed(cycle: _Cycle) -> dict[str, Any]:
+    """Write the end of a tick that somebody cancelled, once."""
+    now = cycle.ports.clock()
+    return await cycle.ports.store.write(lambda tx: dict(close_tick(tx, cycle.name, cycle.number, now)))
+
+
 async def _end(cycle: _Cycle, report: dict[str, Any]) -> dict[str, Any]:
     """Write the report of the tick, once."""
-    key = f"{cycle.name}/{cycle.scope}/end"
+    key = end_mark(cycle.name, cycle.number)
 
     def work(tx: Tx) -> dict[str, Any]:
         if (done := tx.marks.get(key)) is not None:

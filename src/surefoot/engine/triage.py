@@ -30,6 +30,7 @@ from surefoot.core.cluster import clusters, merged
 from surefoot.core.draft import Draft
 from surefoot.core.edit import apply_edits
 from surefoot.core.evidence.comparison import MAX_UNSCORED
+from surefoot.core.figure import percent
 from surefoot.core.genome import Genome
 from surefoot.core.reproduce import Reproduction, reproduction, tallied
 from surefoot.core.score import Outcome
@@ -235,7 +236,7 @@ def _backlog(tx: Tx, ports: Ports, agent: Agent, found: Sequence[Gap], *, for_pe
         if fresh != known.get(gap.key):
             tx.levers.put(fresh)
             tx.levers.note(
-                agent.name, lever.id, now, f"{fresh.state}: {fresh.title}, {gap.impact:.1%} of labelled traffic"
+                agent.name, lever.id, now, f"{fresh.state}: {fresh.title}, {percent(gap.impact)} of labelled traffic"
             )
         levers.append(fresh)
     for gone in (lever for key, lever in known.items() if key not in {gap.key for gap in found}):

@@ -20,7 +20,9 @@ from surefoot.core.score import Outcome, settled
 from surefoot.core.sought import Found, Spot
 from surefoot.core.span import Span
 from surefoot.core.symptom import told
+from surefoot.core.trace import steps_id
 from surefoot.core.version import Version
+from surefoot.engine.discern import meant
 from surefoot.ports import Ports, Tx
 
 MOST_STEPS = 20_000
@@ -89,7 +91,7 @@ async def unfold(
     """
 
     def work(tx: Tx) -> Unfolded | None:
-        found = tx.finding.trace(trace_id)
+        found = tx.finding.trace(meant(tx, trace_id, sees))
         if found is None or not sees(found.trace.agent):
             return None
         return _gathered(tx, found, sees, span_id, first)
@@ -113,26 +115,27 @@ def masked(whole: Unfolded) -> Unfolded:
 
 def _gathered(tx: Tx, found: Found, sees: Callable[[str], bool], span_id: str, first: int | None) -> Unfolded:
     trace = found.trace
-    own = trace.id.replace("-", "")  # instrumented code writes the same 128 bits without the dashes
-    every = tx.spans.steps(own, limit=MOST_STEPS)
-    steps = outline(one for one in every if one.agent == trace.agent or sees(one.agent))
+    own = steps_id(trace.id)
+    agents = [one for one in tx.spans.agents_of(own) if one == trace.agent or sees(one)]
+    every = tx.spans.strands(own, limit=MOST_STEPS, agents=agents)
+    # Its own first: another agent's step with the same id does not take its place.
+    seen = sorted(every, key=lambda one: one.agent != trace.agent)
+    steps = outline(seen)
     at, parts = _shown(tx, own, steps, span_id, first)
     outcomes = tuple(tx.outcomes.of(trace.id))
     counts = settled(outcomes)
     symptom = _symptom(found, counts)
-    broken = [one.span_id for one in steps.steps if one.failed]
     before, after = (
         tx.finding.beside(trace.agent, trace.session, Spot(trace.at, trace.id)) if trace.session else ("", "")
     )
     return Unfolded(
         found=found, outcomes=outcomes, counts=next((n for n, one in enumerate(outcomes) if one is counts), -1),
-        judgements=tuple(
-            _judgement(one) for one in tx.spans.evaluations([own]) if one.agent == trace.agent or sees(one.agent)
-        ),
+        judgements=tuple(_judgement(one) for one in tx.spans.evaluations([own], agents)),
         version=_version(tx, trace.agent, trace.version), before=before, after=after, symptom=symptom,
-        lever=tx.trends.levers_of(trace.agent, [symptom]).get(symptom) if symptom else None,
-        total=len(steps.steps), first=at, parts=parts, extent=extent(steps.steps), broken=tuple(broken[:MOST_BROKEN]),
-        errors=len(broken), chosen=span_id, calls=calls_of(one.span for one in parts), more=len(every) >= MOST_STEPS,
+        lever=tx.levers.answering(trace.agent, [symptom]).get(symptom) if symptom else None,
+        total=len(steps.ids), first=at, parts=parts, extent=extent(seen), broken=tuple(steps.failed[:MOST_BROKEN]),
+        errors=len(steps.failed), chosen=span_id, calls=calls_of(one.span for one in parts),
+        more=sum(len(one.ids) for one in every) >= MOST_STEPS,
     )  # fmt: skip
 
 
@@ -144,11 +147,11 @@ def _shown(tx: Tx, own: str, steps: Outline, span_id: str, first: int | None) ->
     at = first if first is not None else (place or 0) // ROWS * ROWS
     if place is not None and not at <= place < at + ROWS:
         at = place // ROWS * ROWS
-    wanted = steps.steps[at : at + ROWS]
-    spans = {one.span_id: one for one in tx.spans.some(own, [one.span_id for one in wanted])} if wanted else {}
+    wanted = steps.ids[at : at + ROWS]
+    spans = {(one.span_id, one.agent): one for one in tx.spans.some(own, wanted)} if wanted else {}
     return at, tuple(
-        Part(span=spans[one.span_id], depth=steps.depths[n], below=steps.below[n])
-        for n, one in enumerate(wanted, at) if one.span_id in spans
+        Part(span=spans[one, steps.agents[n]], depth=steps.depths[n], below=steps.below[n])
+        for n, one in enumerate(wanted, at) if (one, steps.agents[n]) in spans
     )  # fmt: skip
 
 
@@ -163,7 +166,7 @@ def _judgement(evaluation: Span) -> Judgement:
 
 
 def _version(tx: Tx, agent: str, number: int) -> Version | None:
-    return next((one for one in tx.trends.versions(agent, before=number + 1, limit=1) if one.number == number), None)
+    return next((one for one in tx.versions.listed(agent, before=number + 1, limit=1) if one.number == number), None)
 
 
 def _symptom(found: Found, counts: Outcome | None) -> str:

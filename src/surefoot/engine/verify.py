@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from surefoot.core.audit import GENESIS, Checked, Verification, after_walk, verify
+from surefoot.engine.inspect import miscounted
 from surefoot.ports import Ports, Tx
 
 SWITCH = "audit-chain"
@@ -24,7 +25,7 @@ _BEFORE_ALL = -(2**62)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chain:
+class Standing:
     """How the chain stands at a look: what was found, how many entries there are, and what is remembered."""
 
     found: Verification
@@ -37,15 +38,15 @@ class Chain:
         return max(0, self.last - self.found.entries) if self.found.intact else 0
 
 
-async def chain(ports: Ports) -> Chain:
+async def chain(ports: Ports) -> Standing:
     """Give how the chain stands; walks no more than `MOST` entries, and writes nothing."""
     return await ports.store.read(standing)
 
 
-def standing(tx: Tx) -> Chain:
+def standing(tx: Tx) -> Standing:
     """Give how the chain stands, within a transaction."""
     kept, last = kept_in(tx), tx.audit.last()
-    return Chain(found=_gone_on(tx, kept, MOST), last=last, kept=kept)
+    return Standing(found=_gone_on(tx, kept, MOST), last=last, kept=kept)
 
 
 def kept_in(tx: Tx) -> Checked:
@@ -120,12 +121,14 @@ async def _noted(ports: Ports, found: Verification, by: str) -> None:
 class Walking:
     """A walk along all of the chain in this process, one at a time, that goes on when nobody waits for it any more.
 
-    It is remembered under the first name that anybody gives who asks for it, and not at all where nobody gives one.
+    So it is with counting the labels of all rollouts anew. A walk is remembered under the first name that anybody gives
+    who asks for it, and not at all where nobody gives one.
     """
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
         self._going: asyncio.Task[Verification] | None = None
+        self._counting: asyncio.Task[list[str]] | None = None
         self._by = ""
 
     @property
@@ -145,6 +148,15 @@ class Walking:
         await asyncio.wait({going})
         return going.result()
 
+    async def miscounted(self) -> list[str]:
+        """Count all labels anew, or join who does so now, and give the rollouts that were counted wrongly."""
+        going = self._counting
+        if going is None or going.done():
+            going = self._counting = asyncio.get_running_loop().create_task(miscounted(self._ports))
+            going.add_done_callback(_heard)
+        await asyncio.wait({going})
+        return going.result()
+
     def _joined(self, by: str) -> asyncio.Task[Verification]:
         if self._going is None or self._going.done():
             self._by = ""
@@ -160,7 +172,7 @@ class Walking:
         return found
 
 
-def _heard(ended: asyncio.Task[Verification]) -> None:
+def _heard(ended: asyncio.Task[Any]) -> None:
     """What goes wrong when nobody waits any more is found by whoever asks next."""
     if not ended.cancelled():
         ended.exception()

@@ -9,7 +9,7 @@ from typing import Literal
 
 from surefoot.core.proposal import Proposal
 
-ProposalState = Literal["proposed", "refused", "accepted", "rejected", "inconclusive", "outdone"]
+ProposalState = Literal["proposed", "refused", "accepted", "rejected", "inconclusive", "outdone", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

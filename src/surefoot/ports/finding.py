@@ -18,6 +18,10 @@ class Finding(Protocol):
         """Give a request with its verdict; None if nobody recorded it, or its texts were deleted."""
         ...
 
+    def under(self, trace_id: str) -> list[tuple[str, str]]:
+        """Give the requests that are known by an id, each with its agent; the one that has the id itself first."""
+        ...
+
     def external(self, agent: str, external_id: str) -> str | None:
         """Give the id of the request that an agent's app calls so."""
         ...

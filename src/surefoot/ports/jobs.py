@@ -1,4 +1,4 @@
-"""The door by which long work leaves the server: a process of its own begins."""
+"""The door by which long work leaves the server: a process of its own begins, and can be told to stop."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ class Launcher(Protocol):
         """Begin it, and give its name as `engine.once.works` reads it; Unavailable where it cannot begin."""
         ...
 
+    async def stop(self, job: str, owner: str) -> bool:
+        """Tell the process of a job, and what it began, to stop; False where that process cannot be told from here."""
+        ...
+
 
 class NoLauncher:
     """Nothing long can be done here."""
@@ -21,3 +25,7 @@ class NoLauncher:
     async def launch(self, job: str) -> str:
         """Refuse."""
         raise Unavailable(f"no process can begin here for job {job}", hint="build the application with app.build")
+
+    async def stop(self, job: str, owner: str) -> bool:
+        """Say that nobody was told."""
+        return False

@@ -26,7 +26,7 @@ class Pauses(Protocol):
         ...
 
     def listed(
-        self, *, limit: int | None = None, after: tuple[str, str] | None = None, agents: Collection[str] = (),
+        self, *, agents: Collection[str], limit: int | None = None, after: tuple[str, str] | None = None,
         waiting: datetime | None = None,
     ) -> list[Pause]:  # fmt: skip
         """Pauses, oldest first, behind the pause `after`; with `waiting` those that still wait at that moment."""

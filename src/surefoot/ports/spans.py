@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
 
-from surefoot.core.outline import Step
+from surefoot.core.outline import Strand
 from surefoot.core.span import Span, SpanGroup
 from surefoot.core.testimony import Claim
 
@@ -25,12 +25,18 @@ class Spans(Protocol):
         ...
 
     def get(self, trace_id: str, span_id: str) -> Span: ...
-    def of_trace(self, trace_id: str, *, limit: int = 1_000) -> list[Span]:
-        """The spans of a trace in the order in which they began."""
+    def of_trace(
+        self, trace_id: str, *, limit: int = 1_000, agents: Collection[str] | None = None
+    ) -> list[Span]:  # fmt: skip
+        """The spans of a trace in the order in which they began, of these agents (None: of all)."""
         ...
 
-    def steps(self, trace_id: str, *, limit: int) -> list[Step]:
-        """What an outline needs of each span of a trace, of at most `limit` of them."""
+    def agents_of(self, trace_id: str) -> list[str]:
+        """The agents that have spans in a trace."""
+        ...
+
+    def strands(self, trace_id: str, *, limit: int, agents: Collection[str]) -> list[Strand]:
+        """What an outline needs of each span of a trace, of at most `limit` of these agents', by agent."""
         ...
 
     def some(self, trace_id: str, span_ids: Collection[str]) -> list[Span]:
@@ -57,8 +63,8 @@ class Spans(Protocol):
         """Those of these names that are agents."""
         ...
 
-    def evaluations(self, trace_ids: Collection[str]) -> list[Span]:
-        """What was said about these traces by evaluations, in the order of their arrival."""
+    def evaluations(self, trace_ids: Collection[str], agents: Collection[str]) -> list[Span]:
+        """What was said about these traces by evaluations of these agents, in the order of their arrival."""
         ...
 
 

@@ -11,6 +11,7 @@ from surefoot.core.backlog import Failure
 from surefoot.core.score import Outcome
 from surefoot.core.suboptimal import Measured
 from surefoot.core.trace import Pin, Trace
+from surefoot.core.week import Stretch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,14 @@ class Traces(Protocol):
     def pinned(self, rollout: str, unit: str) -> Pin | None: ...
     def seen(self, agent: str, *, since: datetime) -> int:
         """How many requests an agent had since then."""
+        ...
+
+    def last_at(self, agent: str) -> datetime | None:
+        """When the agent was asked last."""
+        ...
+
+    def stretch(self, agent: str, since: datetime, until: datetime, *, most: int) -> Stretch:
+        """The newest requests between two moments, at most `most` of them, counted."""
         ...
 
     def uncased(self, agent: str, limit: int) -> list[tuple[Trace, Outcome]]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from surefoot.core.token import any_agent
 from surefoot.engine.observe import observe
 from surefoot.engine.serve import serve
 from surefoot.ports import Ports
@@ -86,6 +87,6 @@ class Traffic:
         while self._late and self._late[0][0] <= until:
             due, _, trace_id, expected = heapq.heappop(self._late)
             self._clock.advance(self._clock().fromtimestamp(due, tz=self._clock().tzinfo))
-            await observe(self._ports, trace_id, expected=expected, source="customer")
+            await observe(self._ports, trace_id, expected=expected, source="customer", sees=any_agent)
             arrived += 1
         return arrived

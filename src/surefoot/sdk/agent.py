@@ -28,6 +28,7 @@ from surefoot.sdk.harness import TURNS, USD, Conversation, Harnessed, OnTurn, Te
 from surefoot.sdk.house import V1, Health, House, closed
 from surefoot.sdk.link import segment
 from surefoot.sdk.memory import Memory
+from surefoot.sdk.model import Misfit
 from surefoot.sdk.synchronous import SyncAgent
 from surefoot.sdk.waiting import Item
 from surefoot.sdk.waits import Decision
@@ -41,12 +42,13 @@ FLUSH_S = 10.0
 class Agent:
     """One agent at one place; safe to use from many tasks and threads."""
 
-    def __init__(self, name: str, house: House, new_id: Callable[[], str]) -> None:
+    def __init__(self, name: str, house: House, new_id: Callable[[], str], misfit: Misfit) -> None:
         self.name = name
         self._house = house
         self._new_id = new_id
         self._entries = Entries(agent=name, house=house, new_id=new_id)
-        self.ai = Ai(name, house)
+        self._misfit = misfit
+        self.ai = Ai(name, house, misfit)
         """Asks the agent's model: `await agent.ai(...)`, or `async for piece in agent.ai.stream(...)`."""
         self.memory = Memory(house, name, new_id)
         self.sync = SyncAgent(self, house)
@@ -127,11 +129,13 @@ class Agent:
         self, work: Callable[..., Any] | None = None, /, *, session: str = "", actor: str = "", external_id: str = "",
         slices: tuple[str, ...] = (), answer: str = "",
     ) -> Any:  # fmt: skip
-        """Mark the function, plain or async, that answers this agent's requests.
+        """Mark the function that answers this agent's requests: plain, async, or a generator of either kind.
 
         `session`, `actor` and `external_id` name the arguments that say whose request it is and what you call it,
         `slices` those that say of which kind it is; `answer` names the key of a mapping that holds the answer (by
-        default label, answer, output or text). Invalid for a generator: it has no one answer.
+        default label, answer, output or text). The answer of a generator is what it gave: texts joined, other values as
+        a list, of mappings the key that `answer` names. Its run begins when the first part is wanted, and is cut off
+        when the caller wants no more.
         """
         names = Names(session=session, actor=actor, external_id=external_id, slices=slices, answer=answer)
         return partial(self._entries.wrapped, names=names) if work is None else self._entries.wrapped(work, names)
@@ -225,7 +229,8 @@ class Agent:
         async def ask(body: Mapping[str, Any]) -> Mapping[str, Any]:
             return await self._house.line.reach(turn(body))
 
-        return await Conversation(ask, self._new_id(), schema, tools, terms, on_turn).held(prompt, system)
+        talk = Conversation(ask, self._new_id(), schema, tools, terms, on_turn, misfit=self._misfit)
+        return await talk.held(prompt, system)
 
     # The house --------------------------------------------------------------------------------------------------------
 

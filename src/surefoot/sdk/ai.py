@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from surefoot.sdk import call as calls
 from surefoot.sdk.call import Call
 from surefoot.sdk.house import House
-from surefoot.sdk.model import AI_S, Said, asked, body_of, read
+from surefoot.sdk.model import AI_S, Misfit, Said, asked, body_of, read, read_beside
 from surefoot.sdk.stream import Request, Stream, SyncStream
 
 M = TypeVar("M", bound=BaseModel)
@@ -25,9 +25,10 @@ Messages = list[Mapping[str, Any]]
 class Ai:
     """The model of one agent."""
 
-    def __init__(self, agent: str, house: House) -> None:
+    def __init__(self, agent: str, house: House, misfit: Misfit) -> None:
         self._agent = agent
         self._house = house
+        self._misfit = misfit
 
     @overload
     async def __call__(
@@ -54,9 +55,9 @@ class Ai:
         and what else is named goes along in the request, such as `temperature`. Unavailable when no answer comes,
         Invalid for an answer that does not fit the schema.
         """
-        return self.heard(
-            await self._house.line.reach(self.spoken(user, schema, system, messages, timeout_s, more)), schema
-        )
+        said = await self._house.line.reach(self.spoken(user, schema, system, messages, timeout_s, more))
+        self._note(said)
+        return said.text if schema is None else await read_beside(schema, said.text, self._misfit)
 
     def stream(
         self, user: str = "", *, system: str | None = None, messages: Messages | None = None, timeout_s: float = AI_S,
@@ -86,9 +87,12 @@ class Ai:
 
     def heard(self, said: Said, schema: object) -> Any:
         """Give what was answered, and note its trace where no call is going on."""
+        self._note(said)
+        return said.text if schema is None else read(schema, said.text, self._misfit)
+
+    def _note(self, said: Said) -> None:
         if calls.current(self._agent) is None:
             calls.ended(self._agent, said.trace_id)
-        return said.text if schema is None else read(schema, said.text)
 
     def streaming(
         self, user: str, system: str | None, messages: Messages | None, timeout_s: float, more: Mapping[str, Any]

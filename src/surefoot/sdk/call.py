@@ -260,14 +260,23 @@ def text_out(answer: Any, key: str = "") -> str:
 
 def written(value: Any) -> str:
     """Give a value as JSON; what is none as Python shows it."""
+    try:
+        return json.dumps(value, ensure_ascii=False, default=_dumped)
+    except (TypeError, ValueError, RecursionError):  # keys that are no texts, and what holds itself
+        return repr(value)
+
+
+def _dumped(value: Any) -> Any:
     dumped = getattr(value, "model_dump", None)
-    return json.dumps(dumped(mode="json") if callable(dumped) else value, ensure_ascii=False, default=repr)
+    return dumped(mode="json") if callable(dumped) else repr(value)
 
 
-def cut(text: str) -> str:
-    """Give a text that can be sent and kept: no broken characters, not endless."""
+def cut(text: str, length: int = 0) -> str:
+    """Give a text that can be sent and kept: no broken characters, not endless; `length` is how long it was."""
     whole = text.encode("utf-8", "replace").decode()
-    return whole if len(whole) <= LONGEST_TEXT else f"{whole[:LONGEST_TEXT]} [cut: {len(whole)} characters]"
+    return (
+        whole if len(whole) <= LONGEST_TEXT else f"{whole[:LONGEST_TEXT]} [cut: {max(length, len(whole))} characters]"
+    )
 
 
 def named_in(arguments: Mapping[str, Any], name: str) -> str:

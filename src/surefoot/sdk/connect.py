@@ -14,23 +14,27 @@ from surefoot.sdk.agent import Agent
 from surefoot.sdk.house import house_at
 from surefoot.sdk.keepsake import folder
 from surefoot.sdk.link import Inside, Place
+from surefoot.sdk.model import Misfit
 
 URL, TOKEN = "SUREFOOT_URL", "SUREFOOT_TOKEN"
 
 
 def agent_at(
     name: str, *, url: str | None, token: str | None, store: str | Path | None,
-    opens: Callable[[str | Path | None], Inside], environ: Mapping[str, str] | None = None,
+    opens: Callable[[str | Path | None], Inside], misfit: Misfit, environ: Mapping[str, str] | None = None,
 ) -> Agent:  # fmt: skip
-    """Give an agent: at `url`, else at SUREFOOT_URL, else inside; a store that is named is always inside."""
+    """Give an agent: at `url`, else at SUREFOOT_URL, else inside; a store that is named is always inside.
+
+    `misfit` compares an answer with a JSON schema, within the bounds that hold at a server too.
+    """
     here = os.environ if environ is None else environ
     address = (url or ("" if store is not None else here.get(URL, ""))).strip().rstrip("/")
     if address:
         place = Place(url=_checked(address), token=(token or here.get(TOKEN, "")).strip())
-        return Agent(name, house_at(place, (address, place.token), kept_in=folder(here)), new_id)
+        return Agent(name, house_at(place, (address, place.token), kept_in=folder(here)), new_id, misfit)
     where = str(Path(store).absolute()) if store is not None else f"{Path.cwd()}|{here.get('SUREFOOT_STORE', '')}"
     place = Place(opens=lambda: opens(store))
-    return Agent(name, house_at(place, ("inside", where), kept_in=None), new_id)
+    return Agent(name, house_at(place, ("inside", where), kept_in=None), new_id, misfit)
 
 
 def _checked(url: str) -> str:

@@ -2,7 +2,8 @@
 
 In this order: whose request it is, which version serves it, the function itself, and what became of it. What the
 function raises is noted and raised again. A trace waits to be sent and delays nothing; a run inside a run of the same
-agent is a step of that one, with its version.
+agent is a step of that one, with its version. The run of a generator begins when its first part is wanted and ends with
+it, whichever way: it is cut off when the caller wants no more.
 """
 
 from __future__ import annotations
@@ -10,17 +11,18 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import Context, copy_context
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from surefoot.core.errors import Invalid
 from surefoot.sdk import call as calls
-from surefoot.sdk.call import Call, Whose
+from surefoot.sdk.call import Call, Step, Whose
 from surefoot.sdk.house import V1, House
 from surefoot.sdk.link import Away, segment
+from surefoot.sdk.parts import Parts, handed_on, handed_on_async, within
 from surefoot.sdk.waiting import Item
 
 _NOT_OURS = (asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit)
@@ -49,6 +51,14 @@ class _Note:
     output: str = ""
     result: Any = None
 
+    @contextmanager
+    def said_of(self, step: Step) -> Generator[None]:
+        """Let a step tell what was answered, as far as it came."""
+        try:
+            yield
+        finally:
+            step.output = self.output
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entries:
@@ -59,9 +69,11 @@ class Entries:
     new_id: Callable[[], str]
 
     def wrapped(self, work: Callable[..., Any], names: Names) -> Callable[..., Any]:
-        """Give the function as an entry; Invalid for a generator."""
-        if inspect.isgeneratorfunction(work) or inspect.isasyncgenfunction(work):
-            raise Invalid(f"{work.__name__} is a generator and has no one answer", hint="collect what it gives")
+        """Give the function as an entry of the same kind: plain, async, or a generator of either kind."""
+        if inspect.isgeneratorfunction(work):
+            return self._parts(work, names)
+        if inspect.isasyncgenfunction(work):
+            return self._async_parts(work, names)
         return self._async(work, names) if inspect.iscoroutinefunction(work) else self._plain(work, names)
 
     def _async(self, work: Callable[..., Any], names: Names) -> Callable[..., Any]:
@@ -92,6 +104,53 @@ class Entries:
 
         return entry
 
+    def _parts(self, work: Callable[..., Any], names: Names) -> Callable[..., Any]:
+        @functools.wraps(work)
+        def entry(*given: Any, **named: Any) -> Generator[Any, Any, Any]:
+            return run(copy_context(), calls.asked_with(work, given, named), work(*given, **named))
+
+        def run(here: Context, arguments: dict[str, Any], given: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+            call = here.run(self._begun, names, arguments)
+            if here.run(calls.current, self.agent) is None:
+                call.assigned = self.house.line.wait(self._assigned(call))
+            with self._giving(here, call, work.__name__, names, arguments) as parts:
+                return (yield from handed_on(here, given, parts.lent))
+
+        return entry
+
+    def _async_parts(self, work: Callable[..., Any], names: Names) -> Callable[..., Any]:
+        @functools.wraps(work)
+        def entry(*given: Any, **named: Any) -> AsyncGenerator[Any, Any]:
+            here, arguments = copy_context(), calls.asked_with(work, given, named)
+            return handed_on_async(here, work(*given, **named), giving(here, arguments))
+
+        @asynccontextmanager
+        async def giving(here: Context, arguments: dict[str, Any]) -> AsyncGenerator[Parts]:
+            call = here.run(self._begun, names, arguments)
+            if here.run(calls.current, self.agent) is None:
+                call.assigned = await self.house.line.reach(self._assigned(call))
+            with self._giving(here, call, work.__name__, names, arguments) as parts:
+                yield parts
+
+        return entry
+
+    @contextmanager
+    def _giving(
+        self, here: Context, call: Call, name: str, names: Names, arguments: dict[str, Any]
+    ) -> Generator[Parts]:
+        """Let a generator go on in its context, and note what it gave until it ended."""
+        parts = Parts(answer=names.answer)
+        try:
+            with within(here, self._noted(call, name, names.asked(arguments))) as note:
+                try:
+                    yield parts
+                finally:
+                    note.output = parts.output()
+                    call.paused_s += parts.waited_s
+        finally:
+            if here.run(calls.current, self.agent) is None:
+                calls.ended(self.agent, call.trace_id)  # once more, for whoever took the parts, in their context
+
     async def _assigned(self, call: Call) -> calls.Assigned | None:
         return await self.house.assigned(self.agent, call.unit, call.slices)
 
@@ -116,16 +175,14 @@ class Entries:
         """Let a run go on, and note how it ended: as a trace of its own, or as a step of the one around it."""
         around, note = calls.current(self.agent), _Note()
         if around is not None:
-            with calls.stepping(around, name, "agent", asked) as step:
+            with calls.stepping(around, name, "agent", asked) as step, note.said_of(step):
                 yield note
-                step.output = note.output
             return
         error: BaseException | None = None
         try:
-            with calls.stepping(call.outer, f"invoke_agent {self.agent}", "agent", asked) as step:
-                with calls.going_on(call):
-                    yield note
-                step.output = note.output
+            stepping = calls.stepping(call.outer, f"invoke_agent {self.agent}", "agent", asked)
+            with stepping as step, note.said_of(step), calls.going_on(call):
+                yield note
         except BaseException as problem:
             error = problem
             raise

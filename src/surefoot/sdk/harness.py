@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from surefoot.core.errors import BudgetExhausted, Invalid, Unavailable
 from surefoot.sdk.call import told, written
-from surefoot.sdk.model import read, schema_of
+from surefoot.sdk.model import Misfit, read_beside, schema_of
 
 T = TypeVar("T")
 TURNS, USD = 6, 0.50
@@ -102,9 +102,11 @@ class Conversation:
     """One conversation, from its first words to its end."""
 
     def __init__(
-        self, ask: Ask, session: str, schema: object, tools: Sequence[Tool], terms: Terms, on_turn: OnTurn | None = None
+        self, ask: Ask, session: str, schema: object, tools: Sequence[Tool], terms: Terms,
+        on_turn: OnTurn | None = None, *, misfit: Misfit,
     ) -> None:  # fmt: skip
         self._ask = ask
+        self._misfit = misfit
         self._on_turn = on_turn
         self._schema = schema
         self._terms = terms
@@ -149,16 +151,16 @@ class Conversation:
         messages.append(message)
         calls = [await self._called(one) for one in cast("list[dict[str, Any]]", message.get("tool_calls") or [])]
         messages += calls
-        end = None if calls else self._judged(messages, text, finish)
+        end = None if calls else await self._judged(messages, text, finish)
         await self._tell(number, finish, message, calls)
         return end
 
-    def _judged(self, messages: list[dict[str, Any]], text: str, finish: str) -> Stopped | None:
+    async def _judged(self, messages: list[dict[str, Any]], text: str, finish: str) -> Stopped | None:
         """Say whether an answer ends it, and how; one that does not fit is sent back."""
         if finish == "refused":
             return "refused"
         try:
-            answer = text if self._schema is None else read(self._schema, text)
+            answer = text if self._schema is None else await read_beside(self._schema, text, self._misfit)
         except Invalid as problem:
             return self._sent_back(messages, problem, finish)
         self._last = replace(self._last, parsed=answer)

@@ -17,7 +17,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from surefoot.core.errors import SurefootError
 from surefoot.core.genome import Genome
@@ -30,6 +30,7 @@ from surefoot.sdk.waiting import Item, Waiting
 V1 = "/api/v1"
 ASSIGN_S = 5.0
 EXIT_S = 3.0
+LEFT_S = 1.0
 _log = logging.getLogger("surefoot.sdk")
 
 
@@ -52,6 +53,12 @@ class Health:
     problem: str
 
 
+class Leaving(Protocol):
+    """Somebody who uses the house until told to stop."""
+
+    def stop(self, within_s: float = ..., /) -> None: ...
+
+
 class House:
     """Everything at one place; safe to use from anywhere."""
 
@@ -61,6 +68,7 @@ class House:
         self.keepsakes = Keepsakes(kept_in, place.url or "inside")
         self.remembered = 0
         self.defaulted = 0
+        self.watches: set[Leaving] = set()
         self._said: set[str] = set()
         self._begin()
         _HOUSES.add(self)
@@ -135,6 +143,8 @@ class House:
 
     def end(self, deadline_s: float = EXIT_S) -> None:
         """Send what waits, for at most so long, and let go of everything; what could not be sent is said."""
+        for one in list(self.watches):
+            one.stop(LEFT_S)
         if self.link.up is None and not len(self.waiting):
             return
         patience = deadline_s if self.link.up is not False else min(1.0, deadline_s)
@@ -150,7 +160,8 @@ class House:
 
     def after_fork(self) -> None:
         """Begin anew in a child: the parent's connections are not ours to close, nor is what it has to send."""
-        _LEFT_ALONE.append((self.link, self.waiting))
+        _LEFT_ALONE.append((self.link, self.waiting, self.watches))
+        self.watches = set()
         self.line.forget()
         self._begin()
 

@@ -102,16 +102,23 @@ class Link:
 
     @asynccontextmanager
     async def listen(
-        self, path: str, *, body: object, headers: Mapping[str, str], silence_s: float
+        self,
+        path: str,
+        *,
+        headers: Mapping[str, str],
+        silence_s: float,
+        method: str = "POST",
+        body: object = None,
+        query: Mapping[str, str | int | float] | None = None,
     ) -> AsyncGenerator[tuple[Mapping[str, str], AsyncIterator[str]]]:
-        """Post a request and give its headers and the lines of its answer as they come; what `ask` raises is raised.
+        """Send a request and give its headers and the lines of its answer as they come; what `ask` raises is raised.
 
         TimeoutError after `silence_s` without a line. A connection that ends too early raises httpx2.TransportError
         from the lines; leaving the block closes it.
         """
         client = await self._opened()
         patience_s = self._patience(silence_s)
-        request = _request(client, "POST", path, body, None, headers, patience_s)
+        request = _request(client, method, path, body, query, headers, patience_s)
         with self._heard_from():
             async with asyncio.timeout(patience_s + CONNECT_S):
                 response = await client.send(request, stream=True)
@@ -123,6 +130,10 @@ class Link:
             yield _headers(response), _lines(response, silence_s)
         finally:
             await response.aclose()
+
+    async def open(self) -> None:
+        """Open the way, for which a Surefoot inside takes seconds."""
+        await self._opened()
 
     def _patience(self, timeout_s: float) -> float:
         return timeout_s if self._inside is None else max(timeout_s, INSIDE_S)

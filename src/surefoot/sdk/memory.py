@@ -10,24 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
-import logging
-import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from surefoot.core.errors import NotFound, SurefootError, Unavailable
+from surefoot.core.errors import NotFound, Unavailable
 from surefoot.core.memory import checked_key, checked_value
 from surefoot.sdk.call import Whose, spelled, whose
 from surefoot.sdk.house import V1, House
-from surefoot.sdk.link import Away, segment
+from surefoot.sdk.link import segment
 from surefoot.sdk.waiting import Item
+from surefoot.sdk.watch import Changed, Watch, Watched
 
-LOOK_EVERY_S = 0.5
 PAGE = 200
-_log = logging.getLogger("surefoot.sdk")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,18 +36,6 @@ class Remembered:
     owner: str
     written_at: datetime
     expires_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changed:
-    """Something happened to a key; go on from `seq`."""
-
-    seq: int
-    key: str
-    action: str
-    scope: str
-    owner: str
-    at: datetime
 
 
 class Memory:
@@ -132,41 +116,28 @@ class Memory:
 
     async def changes(self, after: int = 0, pattern: str = "*", limit: int = 1000) -> list[Changed]:
         """Give what happened to matching keys since a change, oldest first."""
-        return (await self._changes(after, pattern, limit))[0]
+        query = {"after": after, "pattern": pattern, "limit": limit}
+        body = await self._read("memory-changes", query, {"changes": []}, scoped=False)
+        return [Changed.of(one) for one in body["changes"]]
 
     def on_change(self, pattern: str = "*") -> Callable[[Callable[[Changed], Any]], Watch]:
         """Call a function, plain or async, for each change from now on; on a thread of its own, until `stop()`.
 
-        While Surefoot is away nothing is heard; what happened meanwhile is heard when it is back. From now on is from
-        when it could first be asked.
+        Each change is told once, in its order, and as it happens. While Surefoot is away nothing is heard; what
+        happened meanwhile (the last 10 000 changes) is heard when it is back. From now on is from when it could first
+        be asked.
         """
-        here, owner = self._headers(), self._scope
-
-        def register(work: Callable[[Changed], Any]) -> Watch:
-            async def news(after: int) -> tuple[list[Changed], int]:
-                found, after = await self._changes(after, pattern, 1000, headers=here, strict=True)
-                return [one for one in found if not owner or one.scope == owner], after
-
-            return Watch(self._house, news, work)
-
-        return register
-
-    async def _changes(
-        self, after: int, pattern: str, limit: int, *, headers: Mapping[str, str] | None = None, strict: bool = False
-    ) -> tuple[list[Changed], int]:  # fmt: skip
-        query = {"after": after, "pattern": pattern, "limit": limit}
-        away: Any = None if strict else {"changes": [], "next": after}
-        body = await self._read("memory-changes", query, away, headers=headers, scoped=False)
-        if body is None:
-            raise Away("Surefoot is away", hint="agent.health() says more")
-        return [_changed(one) for one in body["changes"]], max(after, int(body["next"]))
+        what = Watched(
+            events=self._path("memory-events"), changes=self._path("memory-changes"), pattern=pattern,
+            scope=self._scope, headers=self._headers(),
+        )  # fmt: skip
+        return lambda work: Watch(self._house, what, work)
 
     async def _read(
-        self, path: str, query: Mapping[str, str | int] | None, away: Any, *, headers: Mapping[str, str] | None = None,
-        scoped: bool = True,
+        self, path: str, query: Mapping[str, str | int] | None, away: Any, *, scoped: bool = True
     ) -> Any:  # fmt: skip
         asked = {**(query or {}), **({"scope": self._scope} if self._scope and scoped else {})}
-        sent = headers or self._headers()
+        sent = self._headers()
 
         async def work() -> Any:
             try:
@@ -225,74 +196,10 @@ class Memory:
         return {name: spelled(value) for name, value in told.items() if value}
 
 
-class Watch:
-    """Somebody who is told of changes, until `stop`."""
-
-    def __init__(
-        self, house: House, news: Callable[[int], Awaitable[tuple[list[Changed], int]]], work: Callable[[Changed], Any]
-    ) -> None:  # fmt: skip
-        self._house, self._news, self._work = house, news, work
-        self._over, self._ready = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._run, name="surefoot-watch", daemon=True)
-        self._thread.start()
-        self._ready.wait(5)
-
-    def stop(self) -> None:
-        """Tell no more."""
-        self._over.set()
-        if threading.current_thread() is not self._thread:
-            self._thread.join(5)
-
-    def _run(self) -> None:
-        asyncio.run(self._told())
-
-    async def _told(self) -> None:
-        after = await self._newest()
-        while not self._over.is_set():
-            found: list[Changed] = []
-            with contextlib.suppress(SurefootError):
-                found, after = await self._news(after)
-            for one in found:
-                await self._tell(one)
-            await asyncio.sleep(LOOK_EVERY_S)
-
-    async def _tell(self, one: Changed) -> None:
-        """Call the listener; what it raises is logged, and it goes on listening."""
-        try:
-            done = self._work(one)
-            if inspect.isawaitable(done):
-                await done
-        except Exception:  # noqa: BLE001  it is the program's, and the next change is another
-            _log.exception("a listener to changes of memory failed at %s", one.key)
-
-    async def _newest(self) -> int:
-        """Go past what happened before, once that can be asked; nobody waits for a Surefoot that is away."""
-        after = 0
-        while not self._over.is_set():
-            try:
-                found, later = await self._news(after)
-            except SurefootError:
-                self._ready.set()
-                await asyncio.sleep(LOOK_EVERY_S)
-                continue
-            if not found and later == after:
-                break
-            after = later
-        self._ready.set()
-        return after
-
-
 def _remembered(body: Mapping[str, Any]) -> Remembered:
     return Remembered(
         key=body["key"], value=body["value"], scope=body["scope"], owner=body["owner"],
         written_at=_moment(body["written_at"]), expires_at=_moment(body["expires_at"]) if body["expires_at"] else None,
-    )  # fmt: skip
-
-
-def _changed(body: Mapping[str, Any]) -> Changed:
-    return Changed(
-        seq=body["seq"], key=body["key"], action=body["action"], scope=body["scope"], owner=body["owner"],
-        at=_moment(body["at"]),
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ there. Inside a running event loop these methods block that loop: `await` the ot
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from surefoot.sdk.house import House
-    from surefoot.sdk.memory import Changed, Memory, Remembered
+    from surefoot.sdk.memory import Memory, Remembered
     from surefoot.sdk.waits import Decision
+    from surefoot.sdk.watch import Changed, Watch
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -162,6 +163,10 @@ class SyncMemory:
     def changes(self, after: int = 0, pattern: str = "*", limit: int = 1000) -> list[Changed]:
         """Give what happened to matching keys since a change."""
         return self._house.line.wait(self._memory.changes(after, pattern, limit))
+
+    def on_change(self, pattern: str = "*") -> Callable[[Callable[[Changed], Any]], Watch]:
+        """Call a function for each change from now on, until `stop()`."""
+        return self._memory.on_change(pattern)
 
     def set(self, key: str, value: Any, *, ttl_s: float | None = None) -> Remembered | None:
         """Remember a value."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from surefoot.core.exam.contrast import Contrast, Flip
 from surefoot.core.exam.report import Report
+from surefoot.core.figure import percent, signed
 
 ROWS = 20
 _SIGNS = {
@@ -43,7 +44,8 @@ def _counts(report: Report) -> Sequence[str]:
 
 def _compared(seen: Contrast) -> Iterator[str]:
     yield ""
-    between = "" if seen.delta is None else f" ({seen.delta:+.1%}, 95 % interval {seen.low:+.1%} to {seen.high:+.1%})"
+    interval = f"95 % interval {signed(seen.low)} to {signed(seen.high)}"
+    between = "" if seen.delta is None else f" ({signed(seen.delta)}, {interval})"
     yield f"**Against the baseline: {seen.word}**{between}. {_plain(seen.sentence)}"
     for what in ("regressed", "flaky", "fixed"):
         flips = [flip for flip in seen.flips if flip.change == what]
@@ -55,7 +57,7 @@ def _compared(seen: Contrast) -> Iterator[str]:
     if blocked:
         yield from ("", "Slices that lost:", "")
         yield from _table(("slice", "cases", "gain", "mark"), (
-            (_code(one.name), str(one.tally.n), f"{one.gain:+.1%}", one.mark) for one in blocked[:ROWS]
+            (_code(one.name), str(one.tally.n), signed(one.gain), one.mark) for one in blocked[:ROWS]
         ))  # fmt: skip
 
 
@@ -92,7 +94,7 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]
 
 
 def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.0%}"
+    return "-" if value is None else percent(value, 0)
 
 
 def _code(text: str) -> str:

@@ -26,6 +26,7 @@ from surefoot.adapters.models.exchange import Sleep, ready
 from surefoot.core.budget import Budget, Ledger
 from surefoot.core.edit import Edit, apply_edits
 from surefoot.core.errors import BudgetExhausted, Invalid, SurefootError
+from surefoot.core.figure import percent
 from surefoot.core.genome import Genome, render
 from surefoot.core.proposal import Brief, Cost, Example, Proposal
 from surefoot.core.rewrite import edits_of_rewrite, instructions
@@ -179,7 +180,7 @@ class _Run:
         scores = list(result.val_aggregate_scores)
         best = max(range(len(scores)), key=lambda at: scores[at])
         gained = scores[best] - scores[0]
-        sentence = f"of {len(val)} shown cases {scores[best]:.0%} are right instead of {scores[0]:.0%}"
+        sentence = f"of {len(val)} shown cases {percent(scores[best], 0)} are right instead of {percent(scores[0], 0)}"
         return Evolved(
             text=result.candidates[best][PART], gained=gained,
             sentence=sentence if gained > 0 else f"none of {len(scores) - 1} rewrites answered more shown cases right",

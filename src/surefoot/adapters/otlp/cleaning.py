@@ -1,12 +1,14 @@
 """Cleaning: the same message with what may not be kept replaced.
 
 Names of attributes and all values down to the last list, the span's name and status, its events and links, and of
-bytes the text they are. Names are told apart from texts, since they stay readable where no text is kept. Values that
-only say of which kind something is (`KEPT`) are no texts. Fields that nobody can read go: nobody can redact them.
+bytes the text they are, in UTF-8 or UTF-16. Names are told apart from texts, since they stay readable where no text is
+kept. Values that only say of which kind something is (`KEPT`) are no texts. Fields that nobody can read go: nobody can
+redact them.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
@@ -14,6 +16,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as Message
 
 from surefoot.core import otel
+from surefoot.core.suspicion import WIDE
 
 KEPT = frozenset({
     *(name for name, _ in otel.KINDS), *otel.AGENT, otel.VERSION, *otel.MODEL, otel.SERVICE, "gen_ai.provider.name",
@@ -21,6 +24,7 @@ KEPT = frozenset({
     "gen_ai.evaluation.score.label", "telemetry.sdk.name", "telemetry.sdk.language", "telemetry.sdk.version",
 })  # fmt: skip
 Redact = Callable[[str], str]
+_WIDE = re.compile(WIDE)
 
 
 class Cleaning:
@@ -83,6 +87,18 @@ class Cleaning:
                 pair.key = self._label(pair.key)
                 self._value(pair.value)
         elif kind == "bytes_value":
+            if _WIDE.search(value.bytes_value) is not None:
+                value.bytes_value = self._wide(value.bytes_value)
             said = value.bytes_value.decode("utf-8", "replace")
             if (kept := self.text(said)) != said:
                 value.string_value = kept
+
+    def _wide(self, content: bytes) -> bytes:
+        """Give bytes with what may not be kept replaced in them, read as UTF-16 from each byte and in each order."""
+        for coding in ("utf-16-le", "utf-16-be"):
+            for begin in (0, 1):
+                end = len(content) - (len(content) - begin) % 2
+                said = content[begin:end].decode(coding, "surrogatepass")
+                if (kept := self.text(said)) != said:
+                    content = content[:begin] + kept.encode(coding, "surrogatepass") + content[end:]
+        return content

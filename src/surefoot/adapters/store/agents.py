@@ -124,6 +124,21 @@ class SqlVersions:
             raise Conflict(f"{agent} {version.label} was moved by somebody else meanwhile", hint="look at it again")
         return after
 
+    def listed(self, agent: str, *, before: int | None, limit: int) -> list[Version]:
+        """Give versions of an agent below a number, newest first."""
+        table = tables.versions
+        query = sa.select(table.c.document).where(table.c.agent == agent)
+        if before is not None:
+            query = query.where(table.c.number < before)
+        rows = self._connection.execute(query.order_by(table.c.number.desc()).limit(limit))
+        return [load(Version, row.document) for row in rows]
+
+    def count(self, agent: str) -> int:
+        """Count the versions of an agent."""
+        table = tables.versions
+        query = sa.select(sa.func.count()).select_from(table).where(table.c.agent == agent)
+        return self._connection.execute(query).scalar_one()
+
 
 # Read for every request: a statement that is made once costs less than half of one that is made anew.
 _AGENT = sa.select(tables.agents.c.document).where(tables.agents.c.name == sa.bindparam("b_name"))

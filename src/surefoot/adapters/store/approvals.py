@@ -7,7 +7,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from surefoot.adapters.store import tables
+from surefoot.adapters.store import ranks, tables
 from surefoot.adapters.store.codec import dump, load
 from surefoot.adapters.store.rows import page, unexpired
 from surefoot.core.approval import Approval
@@ -40,7 +40,7 @@ class SqlApprovals:
         return [load(Approval, row.document) for row in rows]
 
     def listed(
-        self, *, limit: int | None = None, after: str = "", agents: Collection[str] = (),
+        self, *, agents: Collection[str], limit: int | None = None, after: str = "",
         waiting: datetime | None = None,
     ) -> list[Approval]:  # fmt: skip
         """Give requests, oldest first, behind the request `after`; of all agents if none is named.
@@ -60,6 +60,10 @@ class SqlApprovals:
         here = sa.and_(table.c.id == before.id, table.c.state == before.state)
         if self._connection.execute(sa.update(table).where(here).values(**_row(after))).rowcount != 1:
             raise Conflict(f"approval {before.id} was decided by somebody else meanwhile", hint="look at it again")
+
+    def decided(self, now: datetime, *, agents: Collection[str], skip: int, limit: int) -> list[Approval]:
+        """Give requests that wait no more, newest first."""
+        return ranks.decided(self._connection, now, agents=agents, skip=skip, limit=limit)
 
 
 def _row(approval: Approval) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -11,9 +12,9 @@ from sqlalchemy.exc import IntegrityError
 from surefoot.adapters.store import tables
 from surefoot.core.audit import Entry, sealed
 from surefoot.core.errors import Conflict
-from surefoot.ports.trends import AuditFilter
+from surefoot.ports.audit import AuditFilter
 
-RECENT = 20_000
+RECENT, MOST_NAMES, NAMED_LATELY = 20_000, 200, 5_000
 
 
 class SqlAudit:
@@ -48,6 +49,23 @@ class SqlAudit:
     def last(self) -> int:
         """Give the number of the last entry; 0 if there is none."""
         return self._connection.scalar(sa.select(sa.func.max(tables.audit.c.seq))) or 0
+
+    def listed(self, wanted: AuditFilter, *, before: int | None, limit: int) -> list[Entry]:
+        """Give entries before one, newest first."""
+        return picked(self._connection, wanted, before=before, limit=limit)
+
+    def actors(self) -> list[str]:
+        """Give who is named in the newest part of the audit record."""
+        return self._names(tables.audit.c.actor)
+
+    def actions(self) -> list[str]:
+        """Give what was done in the newest part of the audit record."""
+        return self._names(tables.audit.c.action)
+
+    def _names(self, column: sa.Column[Any]) -> list[str]:
+        newest = sa.select(column.label("name")).order_by(tables.audit.c.seq.desc()).limit(NAMED_LATELY).subquery()
+        names = self._connection.scalars(sa.select(newest.c.name).distinct().limit(MOST_NAMES))
+        return sorted(names)
 
 
 def picked(connection: sa.Connection, wanted: AuditFilter, *, before: int | None, limit: int) -> list[Entry]:

@@ -8,11 +8,12 @@ anything outside while it holds the lock. What the database says is wrong comes 
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -78,6 +79,7 @@ def open_store(path: str | Path, *, durability: Durability = "normal", upgrade: 
 
     Raises Unavailable when it cannot be read or written, is damaged, or was written by a newer Surefoot.
     """
+    _owned(path)
     engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)), connect_args={"timeout": BUSY_TIMEOUT_S})
 
     @event.listens_for(engine, "connect")
@@ -92,6 +94,12 @@ def open_store(path: str | Path, *, durability: Durability = "normal", upgrade: 
     with told(path):
         schema.ensure(engine, upgrade=upgrade)
     return store
+
+
+def _owned(path: str | Path) -> None:
+    """Begin a new store as a file that only its owner reads: people's texts are in it, and its log takes after it."""
+    with suppress(OSError):  # it is there, or the database says better why it cannot be
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _write_ahead(raw: sqlite3.Connection) -> None:

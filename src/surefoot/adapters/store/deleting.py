@@ -22,7 +22,7 @@ from surefoot.adapters.store.spans import delete, spans_in
 from surefoot.core.execution import CHANNEL
 from surefoot.core.memory import Place
 from surefoot.core.retention import RetainedKind
-from surefoot.core.trace import GONE
+from surefoot.core.trace import GONE, steps_id
 from surefoot.ports.deleting import Gone
 
 _T = tables.traces.c
@@ -200,7 +200,7 @@ def counted() -> sa.Label[bool]:
 
 def span_names(trace_id: str) -> tuple[str, ...]:
     """The names under which the spans of a request may be kept: instrumented code leaves out the dashes."""
-    return (trace_id, bare) if (bare := trace_id.replace("-", "")) != trace_id else (trace_id,)
+    return (trace_id, bare) if (bare := steps_id(trace_id)) != trace_id else (trace_id,)
 
 
 def _old(agent: str, before: datetime) -> list[sa.ColumnElement[bool]]:
@@ -227,7 +227,7 @@ def _old_pauses(before: datetime) -> list[sa.ColumnElement[bool]]:
 
 def _old_jobs(before: datetime) -> list[sa.ColumnElement[bool]]:
     jobs = api_tables.jobs.c
-    return [jobs.at < before, jobs.state.in_(("done", "failed", "lost"))]
+    return [jobs.at < before, jobs.state.in_(("done", "failed", "cancelled", "lost"))]
 
 
 def _old_runs(before: datetime) -> list[sa.ColumnElement[bool]]:

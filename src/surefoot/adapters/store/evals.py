@@ -69,15 +69,9 @@ class SqlEvals:
             raise NotFound(f"there is {what} {run_id!r}", hint="surefoot eval list shows them")
         return load(EvalRun, found[0])
 
-    def runs(self, suite: str | None = None, *, limit: int = 200) -> list[EvalRun]:
-        """Give the latest runs, newest first."""
-        table = tables.eval_runs
-        query = sa.select(table.c.document).order_by(table.c.started_at.desc(), table.c.id.desc()).limit(limit)
-        if suite is not None:
-            query = query.where(table.c.suite == suite)
-        return [load(EvalRun, row) for row in self._connection.scalars(query)]
-
-    def listed(self, *, limit: int, after: str = "", agents: Collection[str] = (), suite: str = "") -> list[EvalRun]:
+    def runs(
+        self, *, limit: int = 200, after: str = "", agents: Collection[str] = (), suite: str = ""
+    ) -> list[EvalRun]:  # fmt: skip
         """Give runs, newest first, behind the run `after`; about these agents (none named: any) and of one suite."""
         table = tables.eval_runs.c
         where = ([tables.about.in_(list(agents))] if agents else []) + ([table.suite == suite] if suite else [])
@@ -163,7 +157,7 @@ class SqlEvals:
     def trials(self, suite: str, subject_digest: str, judge_pin: str, *, last: int = 10) -> list[EvalRun]:
         """Give the latest runs of this suite, subject and judge, oldest first."""
         same = [
-            run for run in self.runs(suite)
+            run for run in self.runs(suite=suite)
             if (run.subject_digest, run.judge_pin) == (subject_digest, judge_pin)
         ]  # fmt: skip
         return same[:last][::-1]
@@ -218,6 +212,12 @@ class SqlEvals:
         """Hold what is held for longer."""
         table = tables.eval_claims
         self._connection.execute(sa.update(table).where(table.c.run == run_id, table.c.by == by).values(until=until))
+
+    def claimed(self, run_id: str, *, by: str) -> int:
+        """Count what one worker holds of a run, however old its lease."""
+        table = tables.eval_claims.c
+        query = sa.select(sa.func.count()).where(table.run == run_id, table.by == by)
+        return self._connection.execute(query).scalar_one()
 
     def held(self, run_id: str, *, now: datetime, besides: str = "") -> int:
         """Count what workers hold of a run now: trials, and being there; but for a process being there (`besides`)."""

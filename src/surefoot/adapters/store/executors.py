@@ -17,9 +17,12 @@ class SqlExecutors:
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
 
-    def seen(self, executor: str, host: str, pid: int, at: datetime) -> None:
-        """Write a heartbeat."""
+    def seen(self, executor: str, host: str, pid: int, at: datetime) -> bool:
+        """Write a heartbeat; gives whether there was one before: a claimed executor is not there any more."""
+        table = tables.executors
+        known = self._connection.scalar(sa.select(table.c.id).where(table.c.id == executor)) is not None
         put(self._connection, tables.executors, {"id": executor, "host": host, "pid": pid, "seen_at": at})
+        return known
 
     def claim(self, dead: Callable[[str, int, datetime], bool]) -> list[str]:
         """Remove the executors that `dead` (id, pid, last seen) says are gone, and give their ids."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from surefoot.adapters.store import tables
+from surefoot.adapters.store import ranks, tables
 from surefoot.adapters.store.codec import dump, load
 from surefoot.adapters.store.rows import insert_or_keep, put, swap
 from surefoot.core.backlog import Lever
@@ -57,6 +57,22 @@ class SqlLevers:
         table = tables.lever_log
         query = sa.select(table).where(table.c.agent == agent, table.c.lever == lever_id).order_by(table.c.seq)
         return [(row.at, row.text) for row in self._connection.execute(query)]
+
+    def ranked(self, agent: str, *, state: str, limit: int) -> list[Lever]:
+        """Give levers, the most worthwhile first."""
+        return ranks.levers(self._connection, agent, state=state, limit=limit)
+
+    def states(self, agent: str) -> dict[str, int]:
+        """Count an agent's levers by state."""
+        return ranks.lever_states(self._connection, agent)
+
+    def opened(self, agent: str) -> tuple[int, int]:
+        """Give how many levers are open or being worked on, and how many failures they stand for."""
+        return ranks.open_levers(self._connection, agent)
+
+    def answering(self, agent: str, gaps: Collection[str]) -> Mapping[str, Lever]:
+        """Give the levers that answer some gaps, by gap."""
+        return ranks.levers_of(self._connection, agent, gaps)
 
 
 class SqlProposals:

@@ -36,7 +36,7 @@ class SqlNotices:
         return load(Notice, row.document)
 
     def listed(
-        self, *, limit: int | None = None, after: str = "", agents: Collection[str] = (), delivered: bool = True
+        self, *, agents: Collection[str], limit: int | None = None, after: str = "", delivered: bool = True
     ) -> list[Notice]:  # fmt: skip
         """Give notices in the order of their next try, behind the notice `after`; of all agents if none is named."""
         table = tables.notices.c

@@ -39,7 +39,7 @@ class SqlPauses:
         return self._found(tables.pauses.c.execution == execution) if execution else []
 
     def listed(
-        self, *, limit: int | None = None, after: tuple[str, str] | None = None, agents: Collection[str] = (),
+        self, *, agents: Collection[str], limit: int | None = None, after: tuple[str, str] | None = None,
         waiting: datetime | None = None,
     ) -> list[Pause]:  # fmt: skip
         """Give pauses, oldest first, behind the pause `after` (agent, name); of all agents if none is named.

@@ -12,7 +12,7 @@ from surefoot.adapters.store.api_tables import jobs, request_keys, subscriptions
 from surefoot.adapters.store.codec import dump, load
 from surefoot.adapters.store.rows import page, put, swap
 from surefoot.core.errors import NotFound
-from surefoot.core.job import Job
+from surefoot.core.job import OPEN, Job
 from surefoot.core.request_key import RequestKey
 from surefoot.core.subscription import Subscription
 
@@ -68,7 +68,7 @@ class SqlJobs:
             raise NotFound(f"there is no job {job_id!r}", hint="GET /api/v1/jobs lists them; surefoot jobs too")
         return load(Job, found)
 
-    def all(self, *, limit: int, after: str = "", agents: Collection[str] = (), kind: str = "") -> list[Job]:
+    def all(self, *, limit: int, agents: Collection[str], after: str = "", kind: str = "") -> list[Job]:
         """Give jobs, newest first, from the one after the job `after` on; of all agents if none is named."""
         table = jobs.c
         where = [table.document["agent"].as_string().in_(agents)] if agents else []
@@ -79,7 +79,7 @@ class SqlJobs:
 
     def unfinished(self) -> list[Job]:
         """Give the jobs that have not ended."""
-        query = sa.select(jobs.c.document).where(jobs.c.state.in_(("waiting", "running")))
+        query = sa.select(jobs.c.document).where(jobs.c.state.in_(sorted(OPEN)))
         return [load(Job, row.document) for row in self._connection.execute(query)]
 
     def swap(self, job: Job) -> Job:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
 import sqlalchemy as sa
 
-from surefoot.adapters.store import counts, tables
+from surefoot.adapters.store import counts, ranks, tables
 from surefoot.adapters.store.codec import dump, load
 from surefoot.adapters.store.rows import insert_or_keep, swap
 from surefoot.core.errors import Conflict, NotFound
@@ -15,6 +16,7 @@ from surefoot.core.evidence.betting import MetricGuard, MetricState
 from surefoot.core.evidence.rollout import Stratum
 from surefoot.core.rollout.standing import Reconcile, Rollout
 from surefoot.core.trace import Arm
+from surefoot.ports.rollouts import CurvePoint
 
 
 class SqlRollouts:
@@ -127,6 +129,26 @@ class SqlRollouts:
         query = sa.select(table.c.document).where(table.c.rollout == rollout_id).order_by(table.c.seq)
         return [load(Reconcile, row.document) for row in self._connection.execute(query)]
 
+    def moved(self, rollout_id: str) -> list[Reconcile]:
+        """Give the looks at a rollout that changed something, in their order."""
+        return ranks.moved(self._connection, rollout_id)
+
+    def curve(self, rollout_id: str, *, most: int) -> Sequence[CurvePoint]:
+        """Give looks at a rollout in their order: all that changed something, and of the others an even choice."""
+        table = tables.reconciles
+        last = self._connection.scalar(sa.select(sa.func.max(table.c.seq)).where(table.c.rollout == rollout_id)) or 0
+        rows = self._connection.execute(_CURVE, {
+            "rollout": rollout_id, "step": max(1, last // max(1, most)), "last": last,
+        })  # fmt: skip
+        return [
+            CurvePoint(
+                seq=row.seq, at=row.at, action=row.action, reason=row.reason,
+                sentence=row.sentence, weight_percent=row.weight, e_win=row.e_win or 0.0, e_guard=row.e_guard or 0.0,
+                labels=row.labels or 0,
+            )
+            for row in rows
+        ]  # fmt: skip
+
 
 _arrived = (
     sa.select(sa.func.min(tables.outcomes.c.seq))
@@ -168,3 +190,17 @@ def _row(rollout: Rollout) -> dict[str, object]:
         "started_at": rollout.started_at,
         "document": dump(rollout),
     }
+
+
+_CURVE = sa.text(f"""
+    SELECT seq, at, json_extract(document, '$.action') AS action, json_extract(document, '$.reason') AS reason,
+           json_extract(document, '$.sentence') AS sentence, json_extract(document, '$.weight_after') AS weight,
+           json_extract(document, '$.evidence.e_win') AS e_win, json_extract(document, '$.evidence.e_guard') AS e_guard,
+           json_extract(document, '$.evidence.labels') AS labels
+    FROM reconciles
+    WHERE rollout = :rollout AND seq IN (
+        SELECT seq FROM reconciles WHERE rollout = :rollout AND (seq % :step = 0 OR seq IN (1, :last))
+        UNION SELECT seq FROM reconciles WHERE rollout = :rollout AND {tables.MOVED}
+    )
+    ORDER BY seq
+""").columns(at=tables.Instant)  # noqa: S608  our own words

@@ -17,6 +17,7 @@ from surefoot.core.score import Outcome, normal
 from surefoot.core.suboptimal import Measured
 from surefoot.core.symptom import told
 from surefoot.core.trace import Pin, Trace
+from surefoot.core.week import Stretch
 from surefoot.ports.traces import Verdicts
 
 
@@ -110,6 +111,21 @@ class SqlTraces:
         if ids:
             table = tables.traces
             self._connection.execute(sa.update(table).where(table.c.id == sa.bindparam("b_id")).values(cased=True), ids)
+
+    def last_at(self, agent: str) -> datetime | None:
+        """Give when the agent was asked last; one step down an index."""
+        table = tables.traces
+        query = sa.select(table.c.at).where(table.c.agent == agent).order_by(table.c.at.desc()).limit(1)
+        return self._connection.scalar(query)
+
+    def stretch(self, agent: str, since: datetime, until: datetime, *, most: int) -> Stretch:
+        """Count the newest requests between two moments, at most so many."""
+        between = {"agent": agent, "since": since, "until": until, "most": most}
+        row = self._connection.execute(_STRETCH, between).one()
+        return Stretch(
+            since=since, until=until, requests=row.n, successes=row.successes or 0, failures=row.failures or 0,
+            cost_usd=row.cost or 0.0,
+        )  # fmt: skip
 
 
 class SqlOutcomes:
@@ -215,3 +231,16 @@ def _measured(row: sa.RowMapping) -> Measured:
         verdict=row["o_verdict"] or "unknown", latency_s=row["latency_s"], cost_usd=row["cost_usd"],
         score=row["o_score"], expected=row["o_expected"] or "", version=row["version"], slices=row["slices"],
     )  # fmt: skip
+
+
+_STRETCH = sa.text("""
+    SELECT COUNT(*) AS n, SUM(verdict = 'success') AS successes, SUM(verdict = 'failure') AS failures,
+           AVG(cost_usd) AS cost
+    FROM (
+        SELECT t.cost_usd AS cost_usd, (
+            SELECT o.verdict FROM outcomes o WHERE o.trace_id = t.id AND o.verdict <> 'unknown'
+            ORDER BY o.seq DESC LIMIT 1
+        ) AS verdict
+        FROM traces t WHERE t.agent = :agent AND t.at >= :since AND t.at < :until ORDER BY t.at DESC LIMIT :most
+    )
+""").bindparams(sa.bindparam("since", type_=tables.Instant), sa.bindparam("until", type_=tables.Instant))

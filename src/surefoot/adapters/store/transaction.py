@@ -10,6 +10,7 @@ from surefoot.adapters.store.agents import SqlAgents, SqlVersions
 from surefoot.adapters.store.approvals import SqlApprovals
 from surefoot.adapters.store.audit import SqlAudit, SqlMarks
 from surefoot.adapters.store.banked import SqlBanked
+from surefoot.adapters.store.beats import SqlBeats
 from surefoot.adapters.store.cases import SqlCases, SqlScores
 from surefoot.adapters.store.deleting import SqlDeleting
 from surefoot.adapters.store.erasing import SqlErasing
@@ -31,7 +32,7 @@ from surefoot.adapters.store.rollouts import SqlRollouts
 from surefoot.adapters.store.spans import SqlSpans
 from surefoot.adapters.store.tokens import SqlTokens
 from surefoot.adapters.store.traces import SqlOutcomes, SqlTraces
-from surefoot.adapters.store.trends import SqlTrends
+from surefoot.adapters.store.undertakings import SqlUndertakings
 from surefoot.adapters.store.visits import SqlVisits
 from surefoot.adapters.store.vitals import SqlVitals
 
@@ -179,8 +180,12 @@ class SqlTx:
         return SqlVisits(self.connection)
 
     @property
-    def trends(self) -> SqlTrends:
-        return SqlTrends(self.connection)
+    def beats(self) -> SqlBeats:
+        return SqlBeats(self.connection)
+
+    @property
+    def undertakings(self) -> SqlUndertakings:
+        return SqlUndertakings(self.connection)
 
     @property
     def builds(self) -> SqlBuilds:

@@ -14,26 +14,42 @@ import sqlalchemy as sa
 from surefoot.adapters.store import tables
 from surefoot.adapters.store.api_tables import jobs
 from surefoot.adapters.store.eval_tables import about, eval_answers, eval_runs
-from surefoot.ports.trends import Executor, WorkKind, WorkSpot
+from surefoot.core.job import OPEN
+from surefoot.ports.undertakings import Executor, WorkKind, WorkSpot
 
 LOOKED_AT = 20_000
 _WORKFLOWS = sa.table("workflow_status", sa.column("workflow_uuid"), sa.column("executor_id"))
 _JOB_AGENT = jobs.c.document["agent"].as_string()
 
 
-def work(
-    connection: sa.Connection, *, limit: int, kinds: Collection[WorkKind], agents: Collection[str],
-    after: WorkSpot | None, most: WorkSpot | None,
-) -> list[WorkSpot]:  # fmt: skip
-    """Give long work, newest first; see `ports.trends.Trends.work`."""
-    found: list[WorkSpot] = []
-    for kind in kinds:
-        at, name, where = _source(connection, kind, list(agents))
-        where += [_older(kind, at, name, after)] if after else []
-        where += [sa.or_(_older(kind, at, name, most), sa.and_(at == most.at, name == most.id))] if most else []
-        rows = connection.execute(sa.select(at, name).where(*where).order_by(at.desc(), name.desc()).limit(limit))
-        found += [WorkSpot(at=moment, kind=kind, id=one) for moment, one in rows]
-    return sorted(found, reverse=True)[:limit]
+class SqlUndertakings:
+    """Long work of all kinds."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def listed(
+        self, *, limit: int, kinds: Collection[WorkKind], agents: Collection[str], after: WorkSpot | None = None,
+        most: WorkSpot | None = None,
+    ) -> list[WorkSpot]:  # fmt: skip
+        """Give long work of these agents, newest first, behind one spot and none newer than another."""
+        found: list[WorkSpot] = []
+        for kind in kinds:
+            at, name, where = _source(self._connection, kind, list(agents))
+            where += [_older(kind, at, name, after)] if after else []
+            where += [sa.or_(_older(kind, at, name, most), sa.and_(at == most.at, name == most.id))] if most else []
+            query = sa.select(at, name).where(*where).order_by(at.desc(), name.desc()).limit(limit)
+            found += [WorkSpot(at=moment, kind=kind, id=one) for moment, one in self._connection.execute(query)]
+        return sorted(found, reverse=True)[:limit]
+
+    def executor(self, workflow: str) -> Executor | None:
+        """Give the process that carries a workflow out; the workflow engine makes its tables when it first runs."""
+        if not sa.inspect(self._connection).has_table(_WORKFLOWS.name):
+            return None
+        mine = sa.select(_WORKFLOWS.c.executor_id).where(_WORKFLOWS.c.workflow_uuid == workflow).scalar_subquery()
+        query = sa.select(tables.executors).where(tables.executors.c.id == mine)
+        row = self._connection.execute(query).one_or_none()
+        return None if row is None else Executor(host=row.host, pid=row.pid, seen_at=row.seen_at)
 
 
 def _older(kind: WorkKind, at: Any, name: Any, spot: WorkSpot) -> sa.ColumnElement[bool]:
@@ -59,18 +75,9 @@ def progress(connection: sa.Connection) -> dict[str, int]:
     """Give how far each agent's unfinished work is, in one number that grows with each answer and change."""
     count = sa.select(sa.func.count()).where(eval_answers.c.run == eval_runs.c.id).scalar_subquery()
     evals = sa.select(about, eval_runs.c.revision + count).where(eval_runs.c.state.in_(("running", "cancelling")))
-    asked = sa.select(_JOB_AGENT, jobs.c.revision + 1).where(jobs.c.state.in_(("waiting", "running")))
+    asked = sa.select(_JOB_AGENT, jobs.c.revision + 1).where(jobs.c.state.in_(sorted(OPEN)))
     found: dict[str, int] = {}
     for query in (evals, asked):
         for agent, far in connection.execute(query):
             found[agent or ""] = found.get(agent or "", 0) + int(far) + 1
     return found
-
-
-def executor(connection: sa.Connection, workflow: str) -> Executor | None:
-    """Give the process that carries a workflow out; the workflow engine makes its tables when it first runs here."""
-    if not sa.inspect(connection).has_table(_WORKFLOWS.name):
-        return None
-    mine = sa.select(_WORKFLOWS.c.executor_id).where(_WORKFLOWS.c.workflow_uuid == workflow).scalar_subquery()
-    row = connection.execute(sa.select(tables.executors).where(tables.executors.c.id == mine)).one_or_none()
-    return None if row is None else Executor(host=row.host, pid=row.pid, seen_at=row.seen_at)

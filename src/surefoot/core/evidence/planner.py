@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from surefoot.core.errors import Invalid
 from surefoot.core.evidence.relative import labels_needed
+from surefoot.core.figure import percent
 
 RISKS = (0.5, 0.67, 0.8, 0.9)
 """Relative risks that are planned for: half, two thirds, four fifths and nine tenths of the failures."""
@@ -95,6 +96,6 @@ def outlook(found: tuple[Plan, ...], *, labels_a_day: float, horizon_days: float
         )
     least = max(within, key=lambda one: one.relative_risk)
     return (
-        f"With {traffic} a canary can prove {1 - least.relative_risk:.0%} fewer failures in about "
+        f"With {traffic} a canary can prove {percent(1 - least.relative_risk, 0)} fewer failures in about "
         f"{math.ceil(least.days or 0)} days ({least.labels} labels); smaller gains end inconclusive."
     )

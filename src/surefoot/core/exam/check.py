@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Literal, cast, get_args
 
 from surefoot.core.errors import Invalid
+from surefoot.core.exam.expression import too_large
 from surefoot.core.exam.jsonpath import matches, parsed
 from surefoot.core.exam.observed import Observed
 from surefoot.core.exam.secret import leaks
@@ -155,8 +156,14 @@ def _is_words(value: object) -> bool:
 def _compiled(text: str, place: str) -> None:
     try:
         re.compile(text)
-    except re.error as problem:
-        raise Invalid(f"{place}: {text!r} is no regular expression: {problem}", hint="mend the expression") from None
+    except (re.error, OverflowError, RecursionError) as problem:
+        raise Invalid(
+            f"{place}: {text[:120]!r} is no regular expression: {problem}", hint="mend the expression"
+        ) from None
+    if too_large(text):
+        raise Invalid(
+            f"{place}: {text[:120]!r} repeats too much within what it repeats", hint="take smaller counts, or *"
+        )
 
 
 def _folded(text: str, check: Check) -> str:

@@ -20,7 +20,7 @@ from surefoot.core.evidence.slices import SliceFinding, slice_findings
 from surefoot.core.exam.run import EvalRun
 from surefoot.core.exam.suite import SuiteCase
 from surefoot.core.exam.verdict import CaseResult
-from surefoot.core.figure import figure
+from surefoot.core.figure import figure, signed
 
 Change = Literal["regressed", "fixed", "flaky", "same", "unknown"]
 ALPHA = 0.025
@@ -95,13 +95,13 @@ def _judged(
     if not differences:
         sentence = "no case has a known result in both runs"
     elif _shown(differences):
-        word, sentence = "better", f"better by {delta:+.1%} on {seen.n} cases"
+        word, sentence = "better", f"better by {signed(delta)} on {seen.n} cases"
     elif _shown([-d for d in differences]):
-        word, sentence = "worse", f"worse by {delta:+.1%} on {seen.n} cases"
+        word, sentence = "worse", f"worse by {signed(delta)} on {seen.n} cases"
     else:
         needs = _needed(differences)
         more = f"about {figure(needs)} more cases would tell" if needs else "no number of cases would soon tell"
-        sentence = f"{delta:+.1%} on {seen.n} cases is no evidence; {more}"
+        sentence = f"{signed(delta)} on {seen.n} cases is no evidence; {more}"
     shuffles = 999 if len(pairs) <= 2000 else 199
     slices = slice_findings(differences, [case.slice for case, _ in pairs], seed=seed, shuffles=shuffles)
     order = {"regressed": 0, "flaky": 1, "unknown": 2, "fixed": 3, "same": 4}

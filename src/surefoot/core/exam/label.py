@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from surefoot.core.digest import unit_interval
 from surefoot.core.exam.suite import Message
@@ -39,6 +39,15 @@ class Label:
     drawn: Drawn
     note: str
     at: datetime
+
+    def document(self) -> dict[str, Any]:
+        """Give its JSON form: what it is about, and the verdict or the right answer."""
+        expects = self.scorer == EXPECTED
+        return {
+            "case": self.case, "epoch": self.epoch + 1, "about": "expected" if expects else "answer",
+            "verdict": None if expects else "pass" if self.passed else "fail", "text": self.note, "by": self.by,
+            "at": self.at,
+        }  # fmt: skip
 
 
 def key_of(one: Verdict | Label) -> Key:

@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from surefoot.core.figure import roughly
+
 LEAST_ANSWERS = 3
 LEAST_TIME = timedelta(seconds=2)
-_STEPS = ((90, 5, 1, "s"), (5400, 60, 60, "min"), (129_600, 1800, 3600, "h"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +26,7 @@ class Pace:
     @property
     def sentence(self) -> str:
         """Say how long it still takes; empty where it is not known."""
-        return f"about {_spoken(self.rest_s)} left" if self.rest_s is not None else ""
+        return f"about {roughly(self.rest_s)} left" if self.rest_s is not None else ""
 
 
 def pace(*, done: int, planned: int, had: int, since: datetime | None, now: datetime) -> Pace:
@@ -35,10 +36,3 @@ def pace(*, done: int, planned: int, had: int, since: datetime | None, now: date
         return Pace(per_minute=None, rest_s=None)
     rate = came / took.total_seconds()
     return Pace(per_minute=60 * rate, rest_s=max(0, planned - done) / rate)
-
-
-def _spoken(seconds: float) -> str:
-    for limit, step, unit, word in _STEPS:
-        if seconds < limit:
-            return f"{max(step, round(seconds / step) * step) / unit:g} {word}"
-    return f"{round(seconds / 86_400):g} d"

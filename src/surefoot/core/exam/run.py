@@ -16,6 +16,7 @@ from typing import Literal
 
 from surefoot.core.exam.suite import SuiteCase
 from surefoot.core.exam.verdict import CaseResult, Standing, counts
+from surefoot.core.figure import percent
 from surefoot.core.proposal import Cost
 
 RunState = Literal["running", "cancelling", "cancelled", "stopped", "done"]
@@ -141,7 +142,7 @@ def _word(
     if lost:
         return "fail", f"{len(lost)} must-case{'s' if len(lost) > 1 else ''} failed: {', '.join(lost[:5])}"
     if of and of - sure_not < min_pass * of - 1e-9:
-        return "fail", f"{sure_not} of {of} cases failed; {min_pass:.0%} must pass"
+        return "fail", f"{sure_not} of {of} cases failed; {percent(min_pass, 0)} must pass"
     if run.state != "done" or len(judged) < of:
         return "inconclusive", f"{run.why or 'it is not finished'}; {len(judged)} of {of} cases have a verdict"
     if not of or still:

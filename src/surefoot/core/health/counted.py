@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from surefoot.core.exposition import Reading
-from surefoot.core.health.sign import Sign, by_share, count, seconds, things
+from surefoot.core.figure import count, span, things
+from surefoot.core.health.sign import Sign, by_share
 
 LAG_WATCH_S, LAG_BAD_S = 2.0, 10.0
 QUEUE_WATCH, QUEUE_BAD = 0.5, 0.9
@@ -89,10 +90,10 @@ def _lag(counted: Counted) -> Sign:
     took = max((one.value for one in counted.of("ingest_lag_seconds") if one.label("worker") == worker), default=0.0)
     lag = max(took, held)
     tone = by_share(lag, watch=LAG_WATCH_S, bad=LAG_BAD_S)
-    more = f"; some have waited for {seconds(held)} now" if held > took else ""
+    more = f"; some have waited for {span(held)} now" if held > took else ""
     return Sign(
-        group="Taking in", name="Ingest lag", tone=tone, figure=seconds(lag),
-        sentence=f"The newest spans were in the store {seconds(took)} after they came{more}.",
+        group="Taking in", name="Ingest lag", tone=tone, figure=span(lag),
+        sentence=f"The newest spans were in the store {span(took)} after they came{more}.",
         since=moment(latest.value) if latest is not None and latest.value else None,
         todo="" if tone == "good" else "See whether the disk of the store is busy or full.",
         command="" if tone == "good" else "surefoot doctor",

@@ -44,33 +44,3 @@ def worst(lines: Sequence[Sign]) -> Tone:
 def by_share(share: float, *, watch: float, bad: float) -> Tone:
     """Give the tone of a share of what there is room for."""
     return "bad" if share >= bad else "watch" if share >= watch else "good"
-
-
-def seconds(span: float) -> str:
-    """Give a duration in the unit that people use for it."""
-    if span < 1:
-        return f"{span * 1000:.0f} ms"
-    return f"{span:.1f} s" if span < 120 else f"{span / 60:.0f} min"
-
-
-def size(amount: float) -> str:
-    """Give a number of bytes in the unit that people use for it."""
-    for unit, each in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if abs(amount) >= each:
-            return f"{amount / each:.1f} {unit}"
-    return f"{amount:.0f} B"
-
-
-def count(number: float) -> str:
-    """Give a number of things."""
-    return f"{int(number):,}".replace(",", "\u202f")
-
-
-def things(number: float, one: str, many: str = "") -> str:
-    """Give a number with its noun."""
-    return f"{count(number)} {one if number == 1 else many or f'{one}s'}"
-
-
-def usd(amount: float) -> str:
-    """Give US dollars."""
-    return f"${amount:.2f}" if amount >= 0.1 or amount == 0 else f"${amount:.2g}"

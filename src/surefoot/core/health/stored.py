@@ -11,10 +11,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from surefoot.core.audit import Checked, Verification
-from surefoot.core.health.sign import Sign, Tone, by_share, count, size, things, usd
+from surefoot.core.figure import count, dollars, size, things
+from surefoot.core.health.sign import Sign, Tone, by_share
 from surefoot.core.notice import TRIES
+from surefoot.core.worker import standing
 
-WORKER_LEASE = timedelta(seconds=60)
 BUDGET_WATCH, BUDGET_BAD = 0.8, 1.0
 OVERDUE = timedelta(minutes=15)
 OLD_PAUSE = timedelta(days=1)
@@ -131,7 +132,7 @@ def _worker(one: Worker, now: datetime) -> Sign:
     more = f" and {len(one.doing) - 3} more" if len(one.doing) > 3 else ""
     doing = ", ".join(_spoken(job.id) for job in one.doing[:3]) + more
     name, last = f"Worker {one.name}", max(one.doing, key=lambda job: job.since, default=None)
-    if now - one.seen_at > WORKER_LEASE:
+    if standing(one.seen_at, now, alive_here=None) == "silent":
         return Sign(
             group="Work", name=name, tone="bad", figure="silent", since=one.seen_at,
             sentence=f"Its lease ran out{f' while it did {doing}' if doing else ''}; another one takes that over.",
@@ -211,12 +212,13 @@ def money(mine: Mine, *, all_of_them: bool) -> list[Sign]:
         return lines
     used, held = sum(one.spent for one in mine.spending), sum(one.reserved for one in mine.spending)
     bound, bounded = sum(known), len(known) == len(lines)
-    left = f"{usd(max(0.0, bound - used - held))} left" if bounded else "Nothing bounds some of them"
+    left = f"{dollars(max(0.0, bound - used - held))} left" if bounded else "Nothing bounds some of them"
     tone = by_share((used + held) / bound if bound else 1.0, watch=BUDGET_WATCH, bad=BUDGET_BAD)
     total = Sign(
         group="Money", name=f"Today, {'all agents' if all_of_them else 'your agents'}",
-        tone=tone if bounded else "idle", figure=f"{usd(used)} of {usd(bound)}" if bounded else f"{usd(used)} spent",
-        sentence=f"{left}{f'; {usd(held)} set aside' if held else ''}.",
+        tone=tone if bounded else "idle",
+        figure=f"{dollars(used)} of {dollars(bound)}" if bounded else f"{dollars(used)} spent",
+        sentence=f"{left}{f'; {dollars(held)} set aside' if held else ''}.",
     )  # fmt: skip
     if total.tone in ("watch", "bad"):
         most = max(mine.spending, key=lambda one: one.spent + one.reserved)
@@ -227,16 +229,16 @@ def money(mine: Mine, *, all_of_them: bool) -> list[Sign]:
 
 def _budget(one: Spending) -> Sign:
     who = f"set by {one.set_by}" if one.set_by else "as it is by default"
-    name, held = f"Today, {one.agent}", f", {usd(one.reserved)} set aside" if one.reserved else ""
+    name, held = f"Today, {one.agent}", f", {dollars(one.reserved)} set aside" if one.reserved else ""
     if one.limit is None:
-        return Sign(group="Money", name=name, tone="watch", figure=f"{usd(one.spent)} spent", since=one.set_at,
+        return Sign(group="Money", name=name, tone="watch", figure=f"{dollars(one.spent)} spent", since=one.set_at,
                     sentence=f"Nothing bounds a day{held}; {who}.", todo="Give a day a bound.",
                     command=_bounded(one.agent, 10.0))  # fmt: skip
     used = one.spent + one.reserved
     tone = by_share(used / one.limit if one.limit else 1.0, watch=BUDGET_WATCH, bad=BUDGET_BAD)
     return Sign(
-        group="Money", name=name, tone=tone, figure=f"{usd(one.spent)} of {usd(one.limit)}", since=one.set_at,
-        sentence=f"{usd(max(0.0, one.limit - used))} left today (UTC){held}; {who}.",
+        group="Money", name=name, tone=tone, figure=f"{dollars(one.spent)} of {dollars(one.limit)}", since=one.set_at,
+        sentence=f"{dollars(max(0.0, one.limit - used))} left today (UTC){held}; {who}.",
         todo=_TODO.get(tone, ""), command=_raised(one.agent, one.limit) if tone in _TODO else "",
     )  # fmt: skip
 

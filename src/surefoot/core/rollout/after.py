@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from surefoot.core.figure import figure
+from surefoot.core.figure import figure, percent
 from surefoot.core.rollout.facts import Holdback, Step, StepReason
 from surefoot.core.rollout.stops import finished, roll_back_requested, zero_tolerance
 from surefoot.core.rollout.view import View, first
@@ -79,7 +79,7 @@ def _watch(view: View, held: Holdback) -> Step:
 
 def _rates(held: Holdback) -> str:
     new, old = (
-        f"{failures / labels:.1%} of {labels}" if labels else "no label yet"
+        f"{percent(failures / labels)} of {labels}" if labels else "no label yet"
         for failures, labels in ((held.new_failures, held.new_labels), (held.old_failures, held.old_labels))
     )
     return f"failing now {new}, before {old}, evidence {figure(held.evidence)}"

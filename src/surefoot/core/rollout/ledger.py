@@ -19,6 +19,7 @@ from typing import Literal, assert_never
 
 from surefoot.core.errors import Conflict
 from surefoot.core.evidence.rollout import NONINFERIOR_RISK
+from surefoot.core.figure import percent
 
 LedgerMode = Literal["slots", "e-lond", "off"]
 
@@ -79,7 +80,7 @@ def granted_margin(risk: float, *, past: Iterable[Past], now: datetime) -> float
     together = risk * math.prod(one.margin for one in granted)
     if together > NONINFERIOR_RISK + 1e-9:
         raise Conflict(
-            f"the margins granted so far would allow {together - 1:.0%} more failures than where they began",
+            f"the margins granted so far would allow {percent(together - 1, 0)} more failures than where they began",
             hint="let the version prove that it is better",
         )
     return together

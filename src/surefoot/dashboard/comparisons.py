@@ -1,9 +1,9 @@
-"""Evals that were weighed, kept in this process: an eval of ten thousand cases takes a second or two to weigh.
+"""Comparisons of evals, kept in this process: an eval of ten thousand cases takes a second or two to compare.
 
 What is kept stands under everything that it was computed from (the revisions of both runs, how many answers they have,
 which cases are in quarantine), so it is never old. A page waits a moment and then appears without; what it asked for
-is weighed on in the background, and whoever asks next finds it; a small eval is always waited for. Of one thing only
-one weighing is under way.
+is compared in the background, and whoever asks next finds it; a small eval is always waited for. Of one thing only
+one comparison is under way.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from surefoot.engine.compare import Compared
 from surefoot.ports import Ports, Tx
 
 SOON_S = 0.06
-SMALL = 1000  # so many answers are weighed before a page would have been sent without
+SMALL = 1000  # so many answers are compared before a page would have been sent without
 MOST_CASES = 60_000
 
 Key = tuple[object, ...]
@@ -26,26 +26,26 @@ Key = tuple[object, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """One eval to weigh: the key under which it is kept, and how it is read."""
+    """One comparison: the key under which it is kept, and how it is read."""
 
     key: Key
     work: Callable[[Tx], Compared]
 
 
 def state_of(tx: Tx, run: EvalRun) -> Key:
-    """Give all that a run's weighing depends on, apart from the other run's."""
+    """Give all that a comparison depends on in a run."""
     answers = 0 if run.state == "done" else tx.evals.spent(run.id).answers
     return (run.id, run.revision, answers, tuple(sorted(tx.evals.quarantine(run.suite))))
 
 
-class Weighing:
-    """What was weighed lately, the latest used last."""
+class Comparisons:
+    """What was compared lately, the latest used last."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[Key, Compared] = OrderedDict()
         self._busy: dict[Key, asyncio.Task[Compared]] = {}
 
-    async def weighed(self, ports: Ports, wanted: list[Wanted], *, within_s: float | None) -> list[Compared | None]:
+    async def found(self, ports: Ports, wanted: list[Wanted], *, within_s: float | None) -> list[Compared | None]:
         """Give each of them; None for one that takes longer than all of them may (None: as long as it takes)."""
         tasks = {one.key: self._task(ports, one) for one in wanted if one.key not in self._kept}
         if tasks:
@@ -55,12 +55,12 @@ class Weighing:
     def _task(self, ports: Ports, one: Wanted) -> asyncio.Task[Compared]:
         task = self._busy.get(one.key)
         if task is None or task.get_loop() is not asyncio.get_running_loop():
-            task = asyncio.create_task(self._weigh(ports, one))
+            task = asyncio.create_task(self._compared(ports, one))
             self._busy[one.key] = task
             task.add_done_callback(lambda done: self._over(one.key, done))
         return task
 
-    async def _weigh(self, ports: Ports, one: Wanted) -> Compared:
+    async def _compared(self, ports: Ports, one: Wanted) -> Compared:
         found = await ports.store.read(one.work)
         self._kept[one.key] = found
         while len(self._kept) > 1 and sum(len(kept.after.cases) for kept in self._kept.values()) > MOST_CASES:
