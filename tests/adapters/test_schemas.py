@@ -43,9 +43,38 @@ def test_what_fits_fits_and_what_does_not_is_told_where_and_why() -> None:
 
 
 @pytest.mark.parametrize("schema", [
+    {"properties": {"patternProperties": {"type": "string"}, "pattern": {"const": "("}, "$ref": {"default": "x"}}},
+    {"properties": {"a": {"default": {"patternProperties": {}, "$ref": "nowhere", "pattern": "("}}}},
+    {"properties": {"a": {"enum": [{"patternProperties": 1}, {"$ref": "https://example.com"}]}}},
+    {"properties": {"default": {"type": "string"}, "a": {"$ref": "#/properties/default"}}},
+    {"properties": {"a": {"$ref": "#/$defs/examples/properties/enum"}},
+     "$defs": {"examples": {"properties": {"enum": {"type": "string"}}}}},
+])  # fmt: skip
+def test_names_and_data_that_look_like_words_of_a_schema_are_none(schema: Any) -> None:
+    assert misfit(schema, {"other": 1}) == ""
+
+
+@pytest.mark.parametrize("schema", [
+    {"minimum": 1, "$ref": "#/minimum"}, {"minimum": 1, "$ref": "#/minimum/x"}, {"$ref": "#/default", "default": None},
+    {"$id": "http://a.test/", "$ref": "http://a.test/#/default",
+     "default": {"additionalProperties": False, "patternProperties": {"(a+)+$": {}}}},
+])  # fmt: skip
+def test_a_reference_to_no_schema_that_was_only_shown_is_told_and_holds_nobody_up(schema: Any) -> None:
+    began = time.monotonic()
+    assert asyncio.run(JsonSchemas().misfit(schema, {"a" * 60 + "!": 1})).startswith("$: ")
+    assert time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize("schema", [
     {"type": "nothing"}, {"properties": []}, {"$ref": "https://example.com/schema"}, {"$ref": "file:///etc/passwd"},
     {"items": {"$ref": "#/$defs/none"}}, {"pattern": "("}, {"properties": {"a": {"minLength": -1}}},
     {"patternProperties": {"^a": {}}}, {"$dynamicRef": "other.json#x"}, {"required": "label"},
+    {"minimum": 1, "$ref": "#/minimum"}, {"minimum": 1, "$ref": "#/minimum/x"},
+    {"default": None, "$ref": "#/default/a"}, {"const": {"type": "null"}, "$ref": "#/const"},
+    {"examples": [{"patternProperties": {"(a+)+$": {}}}], "$ref": "#/examples/0"}, {"type": "null", "$ref": "#/type"},
+    {"$defs": {"a": {"default": {"pattern": "(?=a)"}}}, "$ref": "#/$defs/a/%64efault"},
+    {"properties": {"patternProperties": {}}, "items": {"$ref": "#/properties"}},
+    {"$schema": "http://json-schema.org/draft-07/schema#", "dependencies": {"default": {"patternProperties": {}}}},
 ])  # fmt: skip
 def test_what_is_no_schema_or_leads_out_of_itself_is_refused_in_words(schema: Any) -> None:
     with pytest.raises(Invalid, match="input_schema of x is no JSON Schema") as told:

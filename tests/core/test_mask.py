@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +20,8 @@ from surefoot.core.mask import (
     masked_note,
     masked_outcome,
     masked_pause,
+    masked_payload,
+    masked_quotes,
     masked_span,
     masked_step,
     masked_trace,
@@ -81,3 +84,34 @@ def test_a_cause_keeps_its_kind_and_its_numbers_and_a_lever_its_story() -> None:
                                          "v4: no")] == ["open again", "made", "tick 12", "v4"]  # fmt: skip
     call = Call(name="pay", arguments="{}", span_id="s", id="c1", failed=True)
     assert (masked_call(call).name, masked_call(call).id, masked_call(call).failed) == ("pay", "c1", True)
+
+
+@pytest.mark.parametrize("marks", [
+    "“”", "„“", "„”", "‟”", "«»", "»«", "‹›", "‘’", "‚‘", "‚’", "``", "''", '""',
+])  # fmt: skip
+@pytest.mark.parametrize("secret", ["<secretive>"])
+def test_what_is_quoted_is_taken_away_whatever_the_marks(marks: str, secret: str) -> None:
+    for text in (secret, f"it isn't {secret}", f"{secret} 'and' {secret}'s"):
+        seen = masked_quotes(f"It said {marks[0]}{text}{marks[1]}")
+        assert secret[1:6] not in seen
+        assert seen.startswith("It said “…”")
+        seen = masked_quotes(f"{marks[0]}{text}{marks[1]}, it's said, {marks[0]}{secret}{marks[1]}.")
+        assert secret[1:6] not in seen
+
+
+@pytest.mark.parametrize("mark", '“„‟«»‹›`"‘‚')
+def test_a_quote_without_an_end_is_taken_away_to_the_end(mark: str) -> None:
+    assert masked_quotes(f"It said {mark}SECRET things") == "It said “…”"
+
+
+def test_an_elision_is_no_quote() -> None:
+    assert masked_quotes("It isn't the model's fault, nor the tools' own") == (
+        "It isn't the model's fault, nor the tools' own")  # fmt: skip
+
+
+@given(SECRETS)
+def test_the_record_does_not_show_what_a_person_wrote_of_a_wait_or_a_lever(secret: str) -> None:
+    seen = masked_payload({"feedback": secret, "door": "api", "more": [{"feedback": secret, "title": secret}]})
+    assert masked_payload({"lever": "L-1", "reason": secret}) == {"lever": "L-1", "reason": ""}
+    assert masked_payload({"rollout": "R-1", "reason": "slow"}) == {"rollout": "R-1", "reason": "slow"}
+    assert seen == {"feedback": "", "door": "api", "more": [{"feedback": "", "title": ""}]}

@@ -89,6 +89,31 @@ def test_a_number_is_found_however_it_is_parted(sign: str) -> None:
         assert re.search(SUSPICIOUS, number.encode()), number
 
 
+@pytest.mark.parametrize(("kind", "number"), [
+    ("ssn", "123-45-6789"), ("ssn", "123\u201145\u20116789"), ("ssn", "\uff11\uff12\uff13-45-6789"),
+    ("ssn", "123 45 6789"), ("phone", "+49 171 2345678"), ("phone", "(030) 1234567"), ("phone", "(415) 555-2671"),
+    ("card", "4111 1111 1111 1111"), ("iban", "DE89 3704 0044 0532 0130 00"),
+])  # fmt: skip
+@pytest.mark.parametrize("sign", HYPHENS)
+def test_a_number_is_found_beside_a_dash(kind: str, number: str, sign: str) -> None:
+    for around in (
+        f"SSN{sign}{{}}",
+        f"{{}}{sign}that is my number",
+        f"Tel.{sign}{{}} ok",
+        f"{sign}{{}}{sign}",
+        f"me{sign}{{}}, you",
+    ):
+        text = around.format(number)
+        done = redact(text, KEY)
+        assert [one.kind for one in done.found] == [kind], text
+        assert done.text == around.format(done.found[0].placeholder)
+        assert re.search(SUSPICIOUS, text.encode()), text
+
+
+def test_a_number_is_found_beside_a_dash_and_another_number() -> None:
+    assert "[ssn:" in redact("no. 5\u2013123-45-6789", KEY).text
+
+
 @pytest.mark.parametrize("text", HARMLESS)
 def test_what_only_looks_alike_stays(text: str) -> None:
     assert redact(text, KEY).text == text
@@ -135,6 +160,7 @@ pieces = st.sampled_from([
     *(secret for _, secret in SECRETS), *HARMLESS, "password=", "pwd: ", "token=", "://u:", "://", "@", "x", "1",
     "4111", "-", " ", ".", "+", "(415) ", "555-2671", "[email:12345678]", "[phone:0123abcd]", "[", "]", ":",
     "-----BEGIN PRIVATE KEY-----", "-----", "eyJ", "\n", "DE89", "bearer ", "sk-", "00", "é", "\ud800", '"',
+    "\u2014", "\u2013",
 ])  # fmt: skip
 
 
@@ -209,9 +235,8 @@ def field(tag: bytes, content: bytes) -> bytes:
 def found_by_looking_at_everything(text: str) -> list[Found]:
     """What is found when no quick look is taken first."""
     found: list[Found] = []
-    looks = redaction._LOOKS + redaction._NUMBERS if redaction._DIGITS.search(text) else redaction._LOOKS
-    for look in looks:
-        text = redaction._replaced(text, look, KEY.encode(), found)
+    for look, read in redaction._looks(text):
+        text = redaction._replaced(text, look, read, KEY.encode(), found)
     return found
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from surefoot.core.trace import apart, spellings, steps_id
 from surefoot.core.traceparent import Parent, parent_of, span_id_of, trace_id_of
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -41,3 +43,17 @@ def test_every_trace_of_ours_has_an_id_outside(ours: str) -> None:
 def test_an_id_that_fits_stays_what_it_is() -> None:
     assert trace_id_of(TRACE) == TRACE
     assert trace_id_of("0af76519-16cd-43dd-8448-eb211c80319c") == TRACE
+
+
+def test_a_request_apart_is_outside_in_the_trace_that_it_is_a_part_of() -> None:
+    assert trace_id_of(apart(TRACE, "support")) == TRACE
+    assert trace_id_of(apart("order-1", "support")) != trace_id_of("order-1"), "it has no trace outside but its own"
+
+
+@given(st.uuids(), st.booleans())
+def test_128_bits_are_known_in_every_spelling_and_have_the_same_steps(bits: UUID, capitals: bool) -> None:
+    said = str(bits).upper() if capitals else str(bits)
+    assert spellings(said)[0] == said
+    assert {bits.hex, str(bits)} <= set(spellings(said))
+    assert {steps_id(one) for one in spellings(said)} == {steps_id(apart(said, "support"))} == {bits.hex}
+    assert spellings("order-1") == ["order-1"]

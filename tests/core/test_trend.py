@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from itertools import product
+from math import comb
 
 import pytest
 from hypothesis import given
@@ -58,3 +60,45 @@ def test_chance_alone_is_called_a_trend_at_most_once_in_twenty() -> None:
     luck = random.Random(11)
     halves = [sum(luck.random() < 0.5 for _ in range(60)) for _ in range(1_000)]
     assert sum(of_counts(60 - one, one).way != "steady" for one in halves) <= 70
+
+
+def by_chance(older: tuple[int, int], newer: tuple[int, int]) -> float:
+    """Fisher's exact test, two-sided."""
+    (a, n), (b, m) = older, newer
+    both = a + b
+    masses = {k: comb(n, k) * comb(m, both - k) for k in range(max(0, both - m), min(n, both) + 1)}
+    return sum(mass for mass in masses.values() if mass <= masses[a]) / comb(n + m, both)
+
+
+@pytest.mark.parametrize("sizes", [(20, 20), (20, 60), (20, 100), (30, 30), (60, 60)])
+def test_a_rate_is_called_better_or_worse_only_where_an_exact_test_hardly_allows_for_chance(
+    sizes: tuple[int, int],
+) -> None:
+    n, m = sizes
+    for a in range(0, n + 1, max(1, n // 15)):
+        for b in range(0, m + 1, max(1, m // 15)):
+            if of_rates((a, n), (b, m)).way != "steady":
+                assert by_chance((a, n), (b, m)) < 0.1, (a, n, b, m)
+
+
+@pytest.mark.parametrize(("older", "newer", "way"), [
+    ((0, 20), (4, 20), "steady"), ((20, 20), (16, 20), "steady"), ((5, 400), (0, 400), "steady"),
+    ((0, 20), (7, 20), "better"), ((30, 40), (12, 40), "worse"), ((200, 400), (250, 400), "better"),
+])  # fmt: skip
+def test_a_half_without_a_failure_or_a_success_is_not_sure_of_it(
+    older: tuple[int, int], newer: tuple[int, int], way: str
+) -> None:
+    assert of_rates(older, newer).way == way
+
+
+@pytest.mark.parametrize("sizes", [(20, 20), (20, 60), (60, 60)])
+@pytest.mark.parametrize("rate", [0.01, 0.05, 0.1, 0.3, 0.5, 0.9, 0.99])
+def test_where_nothing_changed_a_rate_is_called_better_or_worse_about_once_in_twenty(
+    sizes: tuple[int, int], rate: float
+) -> None:
+    one, other = ([comb(n, k) * rate**k * (1 - rate) ** (n - k) for k in range(n + 1)] for n in sizes)
+    said = sum(
+        p * q for (a, p), (b, q) in product(enumerate(one), enumerate(other))
+        if of_rates((a, sizes[0]), (b, sizes[1])).way != "steady"
+    )  # fmt: skip
+    assert said < 0.06

@@ -23,10 +23,12 @@ from surefoot.core.starter import starting_genome
 from surefoot.core.token import any_agent
 from surefoot.engine import durable
 from surefoot.engine.approve import approve, waiting
+from surefoot.engine.cancel import cancel_tick
 from surefoot.engine.observe import observe
 from surefoot.engine.operate import start_rollout
 from surefoot.engine.register import create_agent, offer_version
 from surefoot.engine.serve import serve
+from surefoot.engine.survey import found
 
 LABELS = ("left", "right")
 
@@ -213,3 +215,40 @@ async def test_a_worker_whose_work_was_taken_over_while_it_slept_lets_go_of_it_w
 def test_the_machine_of_an_executor_is_told_apart_from_one_whose_name_begins_alike() -> None:
     assert durable._host("web-2-77-1a2b3c4d") == "web-2"
     assert durable._host("web-77-1a2b3c4d") == "web"
+
+
+async def test_a_tick_that_broke_off_reads_as_lost_and_can_be_called_off(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object, **__: object) -> None:
+        raise Unavailable("the model is away", hint="wait")
+
+    async def state() -> str:
+        return (await found(app.ports, "tick", "compass/tick-1", sees=any_agent)).state
+
+    await create_agent(app.ports, "compass", starting_genome(LABELS), by="ada", labels=LABELS)
+    monkeypatch.setattr("surefoot.engine.tick.triage", broken)
+    async with app.worker() as worker:
+        with pytest.raises(Unavailable, match="the model is away"):
+            await worker.tick("compass")
+        assert await state() == "lost", "nobody goes on with it, though its worker lives"
+        assert await cancel_tick(app.ports, "compass", 1, by="ada", reason="it is over")
+        assert await state() == "cancelled"
+
+
+async def test_a_store_that_is_busy_for_a_moment_does_not_end_the_heartbeat(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beats: list[bool] = []
+
+    async def beat(_: object) -> None:
+        beats.append(True)
+        if len(beats) == 2:
+            raise Unavailable("the store is busy")
+
+    async with app.worker():
+        pass
+    monkeypatch.setattr(durable, "HEARTBEAT_S", 0.02)
+    monkeypatch.setattr(durable.Durable, "_beat", beat)
+    async with app.worker():
+        await until(lambda: len(beats) > 5, app)

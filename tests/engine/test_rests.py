@@ -89,6 +89,28 @@ async def test_an_outcome_that_comes_while_a_tick_ends_is_not_overlooked(house: 
     assert await worked(house, shift, worker, seconds=PAUSE_S) == 1
 
 
+async def test_a_candidate_that_waits_for_a_person_is_nothing_to_do(house: House) -> None:
+    shift, worker = await shift_of(house)
+
+    async def waits(name: str) -> dict[str, Any]:
+        await tick(house.ports, name, await next_number(house.ports, name))
+        return {"outcome": "nothing_to_fix", "release": {"reason": "resumed"}, "waits": "its autonomy is propose"}
+
+    worker.tick = waits
+    assert await worked(house, shift, worker, seconds=120) == 1
+
+
+async def test_a_model_that_did_not_answer_is_asked_again_within_a_minute(house: House) -> None:
+    shift, worker = await shift_of(house)
+    run = worker.tick
+
+    async def unanswered(name: str) -> dict[str, Any]:
+        return {**await run(name), "outcome": "hold", "reason": "it gave no answer", "passing": True}
+
+    worker.tick = unanswered
+    assert 4 <= await worked(house, shift, worker, seconds=120) <= 6
+
+
 async def test_what_only_time_lifts_is_tried_again_within_a_minute(house: House) -> None:
     shift, worker = await shift_of(house)
     run, lifted = worker.tick, house.ports.clock() + timedelta(minutes=4)

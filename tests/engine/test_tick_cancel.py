@@ -13,6 +13,7 @@ from surefoot.core.audit import verify
 from surefoot.core.errors import Conflict, Invalid, NotFound
 from surefoot.engine import cancel
 from surefoot.engine.cancel import cancel_tick
+from surefoot.engine.release import release
 from surefoot.engine.survey import found
 from surefoot.engine.tick import tick
 
@@ -110,6 +111,37 @@ async def test_a_cancel_after_the_lever_was_settled_keeps_it_and_releases_nothin
     seen = await left(house)
     assert (seen["accepted"], seen["lever"], seen["versions"], seen["rollout"]) == (1, True, 1, None)
     assert seen["proposals"].count("accepted") == 1
+
+
+async def test_a_cancel_while_the_sealed_cases_are_asked_makes_no_version(house, monkeypatch):
+    monkeypatch.setattr(cancel, "LOOK_S", 3600)
+
+    async def once(_question):
+        house.model.before = None
+        await cancel_tick(house.app.ports, NAME, 1, **WHO)
+
+    async def run(name, work):
+        house.model.before = once if name == "release" else None
+        return await work()
+
+    report = await tick(house.app.ports, NAME, 1, run=run)
+    assert (report["outcome"], report["rollout"], report["release"]) == ("cancelled", None, None)
+    seen = await left(house)
+    assert (seen["accepted"], seen["versions"], seen["rollout"]) == (1, 1, None)
+
+
+async def test_a_cancel_between_the_version_and_its_rollout_begins_none(house, monkeypatch):
+    monkeypatch.setattr(cancel, "LOOK_S", 3600)
+
+    async def then_cancelled(*given, **more):
+        done = await release(*given, **more)
+        await cancel_tick(house.app.ports, NAME, 1, **WHO)
+        return done
+
+    monkeypatch.setattr("surefoot.engine.tick.release", then_cancelled)
+    report = await tick(house.app.ports, NAME, 1)
+    assert (report["outcome"], report["rollout"]) == ("cancelled", None)
+    assert (await left(house))["rollout"] is None
 
 
 async def test_a_cancel_that_comes_after_the_last_step_changes_nothing(house):

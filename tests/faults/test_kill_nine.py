@@ -174,14 +174,14 @@ def test_a_rollout_killed_a_few_times_is_finished_and_applied_once(prepared: Pat
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("seed", [11, 12])
 def test_a_tick_survives_kill_nine_at_random_moments(prepared: Path, tmp_path: Path, seed: int) -> None:
-    survive("tick", prepared, tmp_path, after_ticks, kills=16, seed=seed)
+    survive("tick", prepared, tmp_path, after_ticks, kills=10, seed=seed)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("seed", [21, 22])
 def test_a_rollout_survives_kill_nine_at_random_moments(prepared: Path, tmp_path: Path, seed: int) -> None:
-    survive("rollout", prepared, tmp_path, after_rollout, kills=16, seed=seed)
+    survive("rollout", prepared, tmp_path, after_rollout, kills=10, seed=seed)
 
 
 @pytest.mark.slow

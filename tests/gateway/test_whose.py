@@ -10,12 +10,15 @@ from uuid import UUID
 
 import httpx2 as httpx
 import pytest
+import sqlalchemy as sa
 from gateway_house import BROAD, OPERATOR, OTHER, TOKEN, House, genome
 from test_otlp_in import SPAN, START, TRACE, post, read, request, span, verdict
 
+from surefoot.adapters.store import tables
+from surefoot.adapters.store.spans import SqlSpans
 from surefoot.core.agent import Habits
 from surefoot.core.errors import NotFound
-from surefoot.core.trace import apart
+from surefoot.core.trace import GONE, apart
 from surefoot.engine.find import whole_trace
 from surefoot.engine.observe import Said, observe_all
 from surefoot.engine.register import create_agent
@@ -152,6 +155,103 @@ def test_it_does_not_matter_which_agent_comes_first_nor_through_whose_token(shar
     assert rows == [(TRACE, "support"), (apart(TRACE, "other"), "other")]
 
 
+def test_an_evaluation_waits_for_the_agent_that_it_names_and_counts_once(shared: House) -> None:
+    """The callee opens the trace; what is said of its caller's step is not said of the callee."""
+    theirs = span(span_id="00000000000000bb", parentSpanId=SPAN, attributes={**AGENT, **THEIRS})
+    post(shared, request(theirs), token=BROAD)
+    post(shared, evaluation("support"), path="/v1/logs", token=BROAD)  # its step is not known yet
+    assert said_of(shared, TRACE) == []
+    post(shared, request(span(attributes=AGENT)), token=BROAD)
+    assert (said_of(shared, MINE), said_of(shared, TRACE)) == ([("failure", "otlp:policy")], [])
+
+
+def test_an_evaluation_of_another_s_step_is_about_its_request_and_not_counted_again(shared: House) -> None:
+    theirs = span(span_id="00000000000000bb", parentSpanId=SPAN, attributes={**AGENT, **THEIRS})
+    post(shared, request(theirs), token=BROAD)
+    post(shared, evaluation("support", spanId="00000000000000bb"), path="/v1/logs", token=BROAD)
+    post(shared, evaluation("judges", "pass", spanId="00000000000000cc"), path="/v1/logs", token=BROAD)
+    once = [("failure", "otlp:policy"), ("success", "otlp:policy")]
+    assert said_of(shared, TRACE) == once
+    post(shared, request(span(attributes=AGENT)), token=BROAD)
+    assert (said_of(shared, MINE), said_of(shared, TRACE)) == ([], once)
+
+
+def test_evaluations_of_one_trace_look_through_its_steps_once(shared: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    displaced(shared)
+    looks = list[int]()
+    monkeypatch.setattr(SqlSpans, "some", lambda _, trace_id, ids: looks.append(len(ids)) or [])
+    many = [evaluation("judges", spanId=f"{n + 1:016x}")["resourceLogs"][0] for n in range(20)]
+    post(shared, {"resourceLogs": many}, path="/v1/logs", token=BROAD)
+    assert looks == [20]
+
+
+@pytest.mark.parametrize("first", ["support", "other"])
+def test_a_request_told_under_a_uuid_is_the_one_that_spans_with_the_bare_bits_are_of(
+    shared: House, first: str
+) -> None:  # fmt: skip
+    """A program tells of its request under a UUID; its spans, and what is said of them, come with 32 digits."""
+    name = str(UUID(TRACE))
+    tokens = {"support": TOKEN, "other": OTHER}
+    for agent in (first, *(set(tokens) - {first})):
+        call(shared, f"/agents/{agent}/traces", told(name, agent), tokens[agent])
+    rows = read(shared, lambda tx: tx.finding.under(name))
+    for token, agent in ((TOKEN, {}), (OTHER, THEIRS)):
+        for _ in range(2):
+            post(shared, request(span(attributes={**AGENT, **agent})), token=token)
+    assert read(shared, lambda tx: tx.finding.under(TRACE)) == rows
+    assert len(rows) == 2
+    post(shared, evaluation("support", "pass"), path="/v1/logs", token=BROAD)
+    own = {agent: one for one, agent in rows}
+    assert [source for _, source in said_of(shared, own["support"])] == ["sdk", "otlp:policy"]
+    assert [source for _, source in said_of(shared, own["other"])] == ["sdk"]
+
+
+def test_an_agent_has_one_request_in_a_trace_also_where_another_was_refused(shared: House) -> None:
+    """It was told apart from one of a version that there is not, so nobody has the id itself."""
+    part = span(span_id="00000000000000bb", parentSpanId=SPAN, attributes={**AGENT, **THEIRS})
+    mine = span(attributes=AGENT)
+    mine["attributes"].append({"key": "surefoot.version", "value": {"intValue": "99"}})
+    post(shared, request(mine, part), token=BROAD)
+    again = span(span_id="00000000000000cc", parentSpanId=SPAN, attributes={**AGENT, **THEIRS})
+    post(shared, request(again), token=BROAD)
+    assert read(shared, lambda tx: tx.finding.under(TRACE)) == [(apart(TRACE, "other"), "other")]
+
+
+def test_an_outcome_with_an_agent_is_about_that_agent_s_request(shared: House) -> None:
+    displaced(shared)
+    for agent, one in (("support", MINE), ("other", TRACE)):
+        done = call(shared, "/outcomes", {"trace_id": TRACE, "agent": agent, "verdict": "success"}, BROAD)
+        assert (done.status_code, done.json()["trace_id"]) == (201, one)
+    for agent, token in (("third", BROAD), ("other", TOKEN)):
+        said = {"trace_id": TRACE, "agent": agent, "verdict": "success"}
+        assert call(shared, "/outcomes", said, token).status_code == 404
+
+
+def test_steps_told_under_an_id_in_capitals_are_shown_and_deleted(shared: House) -> None:
+    name = "AB" * 16
+    step = {"id": SPAN, "name": "look", "kind": "tool", "started": 1.0, "ended": 2.0}
+    said = told(name, "mine")
+    said["traces"][0]["steps"] = [step]
+    assert call(shared, "/agents/support/traces", said, TOKEN).json()["kept"] == 1
+    assert agents_in(whole(shared, name, "support").spans) == {"support"}
+    shared.app.store.write_now(lambda tx: tx.deleting.traces([name]))
+    assert read(shared, lambda tx: tx.spans.of_trace(name.lower())) == []
+
+
+def test_a_person_makes_a_lever_of_a_failure_by_the_id_that_its_program_knows(shared: House) -> None:
+    displaced(shared)
+    call(shared, "/outcomes", {"trace_id": MINE, "expected": "right"}, TOKEN)
+    done = call(shared, "/agents/support/levers", {"failure": TRACE, "reason": "look"}, OPERATOR)
+    assert done.status_code == 201, done.text
+
+
+def test_a_request_that_is_gone_is_meant_last(shared: House) -> None:
+    displaced(shared)
+    gone = sa.update(tables.traces).where(tables.traces.c.id == TRACE).values(finish=GONE)
+    shared.app.store.write_now(lambda tx: tx.connection.execute(gone))
+    assert asyncio.run(whole_trace(shared.app.ports, TRACE, sees=lambda _: True)).found.trace.id == MINE
+
+
 def test_two_tokens_at_once_keep_both_requests(shared: House) -> None:
     """What waits is written in one transaction, whoever sent it."""
 
@@ -206,7 +306,9 @@ def test_a_request_at_the_gateway_is_its_agent_s_whatever_others_tell_of_its_id(
     post(shared, evaluation("other", traceId=bare), path="/v1/logs", token=OTHER)
     found = whole(shared, trace.id, "support")
     assert (found.found.trace.agent, found.outcomes, found.spans) == ("support", (), ())
-    assert call(shared, "/outcomes", {"trace_id": trace.id, "verdict": "failure"}, OTHER).status_code == 404
+    done = call(shared, "/outcomes", {"trace_id": trace.id, "verdict": "failure"}, OTHER)
+    assert (done.status_code, done.json()["trace_id"]) == (201, bare), "its own request, in another spelling"
+    assert said_of(shared, trace.id) == []
 
 
 def test_who_deletes_one_agent_s_request_of_a_trace_leaves_the_other_whole(shared: House) -> None:

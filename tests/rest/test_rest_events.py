@@ -74,6 +74,9 @@ def test_events_are_heard_as_they_happen_and_again_from_where_one_left_off(door:
     again = Stream(door, "/events?agent=support&kinds=lesson.*", Last_Event_ID=seen[0]["id"])
     assert [one["data"]["facts"]["text"] for one in again.take(2)] == ["two", "three"]
     again.close()
+    unable = Stream(door, f"/events?kinds=lesson.added&lastEventId={seen[0]['id']}")  # a client that sets no headers
+    assert [one["data"]["facts"]["text"] for one in unable.take(2)] == ["two", "three"]
+    unable.close()
     since = Stream(door, f"/events?after={seen[1]['id']}&kinds=lesson.added")
     assert since.take(1)[0]["data"]["facts"]["text"] == "three"
     since.close()

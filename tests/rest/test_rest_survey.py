@@ -52,6 +52,21 @@ def test_all_long_work_stands_in_one_list_newest_first_and_each_once(door: Door)
     assert (tick["state"], tick["done"], tick["planned"], tick["about"]) == ("done", 3, 3, "the answer is billing")
 
 
+def test_what_work_made_and_quotes_is_for_who_may_read(door: Door) -> None:
+    def work(tx: Any) -> None:
+        made = {"pairs": [{"input": "my secret question"}], "sentence": "it missed “my secret answer” again"}
+        tx.jobs.add(Job(id="shadowed", kind="shadow", agent="support", words=("shadow", "support"), by="ann", at=NOW,
+                        state="done", ended_at=NOW, result=made))  # fmt: skip
+        tx.jobs.add(Job(id="ticked", kind="tick", agent="support", words=("tick", "support"), by="ann", at=NOW,
+                        state="failed", ended_at=NOW, result={"error": {"message": "“my secret answer”"}}))  # fmt: skip
+
+    door.app.store.write_now(work)
+    for path in ("/jobs", "/jobs/shadowed", "/agents/support/ticks", "/work", "/work/job/shadowed", "/work/job/ticked"):
+        assert "secret" in door.get(path, by="ana").text, path
+        seen = door.get(path, by="vera")
+        assert (seen.status, "secret" in seen.text) == (200, False), path
+
+
 def test_filters_keep_a_kind_an_agent_and_a_state_also_over_pages(door: Door) -> None:
     long_work(door)
     assert {one["kind"] for one in pages(door, "&kind=tick")} == {"tick"}

@@ -370,3 +370,24 @@ def test_an_answer_without_end_is_kept_as_far_as_there_is_room() -> None:
     assert texts.output().startswith("0123456789" * (LONGEST_TEXT // 10) + " [cut: 100000 characters]")
     assert len(texts._kept) * 10 <= LONGEST_TEXT + 20
     assert json.loads(values.output()) == list(range(MOST_PARTS))
+
+
+class Sulking:
+    """Something that cannot even be shown."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("not today")
+
+
+def test_what_is_large_is_not_held_until_the_end() -> None:
+    texts, values, sulking = Parts(), Parts(), Parts()
+    for n in range(200):
+        with texts.lent("x" * 100_000), values.lent(b"x" * 100_000), sulking.lent(Sulking()):
+            pass
+        with values.lent({"n": n, "text": "y" * 100_000}):
+            pass
+    assert len(texts.output()) < LONGEST_TEXT + 100
+    assert texts.output().endswith("[cut: 20000000 characters]")
+    assert sum(map(len, texts._kept)) <= 2 * LONGEST_TEXT
+    assert len(values._kept) == 1
+    assert len(values.output()) < LONGEST_TEXT + 100

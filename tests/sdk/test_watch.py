@@ -203,14 +203,16 @@ class Between:
         self.asked += 1
         if self.how == "holds back":
             await asyncio.sleep(0.6)
-        cut = self.how == "breaks off"
+        cut = self.how in ("breaks off", "is odd")
         asked = parse_qs(scope["query_string"].decode()).get("after", ["1"])[0]
         body = f': from {asked}\nretry: 2\nid: 9\ndata: {{"se'.encode() if cut else b'{"detail": "Not Found"}'
+        if self.how == "is odd":
+            body = f": from {asked}\nretry: 2\ndata: [1]\n\n".encode()
         await send({"type": "http.response.start", "status": 200 if cut else 404, "headers": []})
         await send({"type": "http.response.body", "body": body})
 
 
-@pytest.mark.parametrize("how", ["knows none", "holds back", "breaks off"])
+@pytest.mark.parametrize("how", ["knows none", "holds back", "breaks off", "is odd"])
 def test_where_there_is_no_stream_it_is_looked_instead(
     tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -247,5 +249,31 @@ def test_a_house_that_is_closed_is_not_opened_again_by_who_still_listens(tmp_pat
     written_elsewhere(app, "support", "late")
     time.sleep(watch.LOOK_EVERY_S + 0.4)
     assert (heard, agent._house.watches, agent._house.line._loop) == ([], set(), None)
+    served.end(gateway.aclose)
+    app.close()
+
+
+def test_many_listeners_that_do_not_let_go_hold_up_the_end_of_a_program_no_longer_than_one(tmp_path: Path) -> None:
+    app = opened(settings_for(tmp_path / "store.db"))
+    create(app, "support")
+    gateway = app.gateway(behind=app.api(loopback=True, environ={}))
+    served = Served(gateway)
+    agent = remote(served.address, tmp_path / "cache")
+    over, begun = threading.Event(), list[str]()
+
+    def stuck(one: Changed) -> None:
+        begun.append(one.key)
+        over.wait(20)
+
+    for _ in range(5):
+        agent.memory.agent.on_change()(stuck)
+    written_elsewhere(app, "support", "k")
+    soon(lambda: len(begun) == 5, 10)
+    began = time.monotonic()
+    closed(agent._house)
+    took = time.monotonic() - began
+    over.set()
+    assert took < 2.5
+    assert agent._house.watches == set()
     served.end(gateway.aclose)
     app.close()

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any, cast
+from urllib.parse import unquote
 
 from jsonschema import Draft202012Validator, ValidationError, validators
 from referencing import Registry, Resource
@@ -34,6 +35,9 @@ PATTERN_BYTES = 1 << 20
 MOST_SEARCHED = 100_000_000
 LONGEST = 300
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+# Their values are data, and no schemas even where they look alike; the keys of the others are names of the data.
+_DATA = ("const", "enum", "default", "examples")
+_NAMES = ("properties", "$defs", "definitions", "dependentSchemas", "dependencies")
 _UNEVALUATED = ("unevaluatedItems", "unevaluatedProperties")
 _NO_PATTERNS_OF_NAMES = "patternProperties is not known here: name the properties, or describe additionalProperties"
 _LEAVE_OUT = '; [processes] schemas = "show" holds nobody to any'
@@ -132,8 +136,8 @@ def _misfit(schema: Mapping[str, object], value: object) -> str:
 
 def _compared(schema: Mapping[str, object], value: object) -> str:
     try:
-        if any(word == "patternProperties" for word, _ in _words(schema)):
-            raise ValueError(_NO_PATTERNS_OF_NAMES)
+        for word, said in _words(schema):
+            _must_be_bounded(word, said)
         bounded = _bounded(_kind(schema), _Meter(MOST_STEPS, MOST_S))
         found = next(bounded(schema, registry=Registry[Any]()).iter_errors(value), None)
         return "" if found is None else f"{found.json_path}: {found.message}"[:LONGEST]
@@ -141,7 +145,8 @@ def _compared(schema: Mapping[str, object], value: object) -> str:
         raise Unable("it takes too long to compare it with the schema") from None
     except Unresolvable:
         raise Unable("the schema points at what is not there") from None
-    except (ValueError, ArithmeticError) as problem:  # a schema that was only shown so far, a number beyond floats
+    # A schema that was only shown so far, a number beyond floats.
+    except (ValueError, ArithmeticError, TypeError, AttributeError) as problem:
         raise Unable(str(problem)[:LONGEST]) from None
 
 
@@ -243,23 +248,48 @@ def _numbered(value: object) -> object:
 
 
 def _words(schema: object) -> Iterator[tuple[str, object]]:
-    """Give every word of a schema with its value, however deep."""
+    """Give every word of a schema with its value, however deep; what is data, or the name of data, is none."""
     if isinstance(schema, Mapping):
         for word, value in cast("Mapping[str, object]", schema).items():
             yield word, value
-            yield from _words(value)
+            if word in _NAMES and isinstance(value, Mapping):
+                yield from _words(list(cast("Mapping[str, object]", value).values()))
+            elif word not in _DATA:
+                yield from _words(value)
     elif isinstance(schema, list):
         for one in cast("list[object]", schema):
             yield from _words(one)
 
 
 def _must_be_able(inside: Any, word: str, value: object) -> None:
-    if word == "patternProperties":
-        raise ValueError(_NO_PATTERNS_OF_NAMES)
+    _must_be_bounded(word, value)
     if word in _REFERENCES and isinstance(value, str):
         if not value.startswith("#"):
             raise ValueError(f"{word} leads out of the schema ({value[:100]})")
-        inside.lookup(value)
+        try:
+            found = inside.lookup(value).contents
+        except TypeError:  # a way through a number, or nothing
+            found = None
+        if not isinstance(found, Mapping | bool):
+            raise ValueError(f"{word} leads to no schema ({value[:100]})")
+
+
+def _must_be_bounded(word: str, value: object) -> None:
+    """Raise ValueError for names by pattern, and for a reference to where nobody looked for them."""
+    if word == "patternProperties":
+        raise ValueError(_NO_PATTERNS_OF_NAMES)
+    if word in _REFERENCES and isinstance(value, str) and _leads_to_data(value):
+        raise ValueError(f"{word} leads to no schema ({value[:100]})")
+
+
+def _leads_to_data(reference: str) -> bool:
+    """Whether a reference goes through what is data, or ends at a list of names."""
+    names = False
+    for part in unquote(reference.partition("#")[2]).split("/")[1:]:
+        if not names and part in _DATA:
+            return True
+        names = not names and part in _NAMES
+    return names
 
 
 def _wrong(name: str, why: str, more: str = "") -> Invalid:

@@ -215,7 +215,7 @@ async def note(execution_id: ExecutionId, body: NoteBody, here: Here, caller: Re
     responses=declared(404) | {200: {"content": {"text/event-stream": {}}, "description": "Its states as they come."}},
 )  # fmt: skip
 async def events(
-    execution_id: ExecutionId, here: Here, caller: Follower, last_event_id: LastEventId = ""
+    execution_id: ExecutionId, here: Here, caller: Follower, last_event_id: LastEventId
 ) -> EventStream:  # fmt: skip
     """Follow an execution to its end as server-sent events, for a quarter of an hour at most."""
     await execution_seen(here, caller, execution_id)

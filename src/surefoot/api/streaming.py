@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Depends, Header, Query
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
@@ -86,13 +86,23 @@ async def _welcome(here: Reception, caller: Token) -> bool:
 
 Kinds = Annotated[str, Query(max_length=2000, description="kinds of events, separated by commas, such as rollout.*")]
 After = Annotated[int | None, Query(ge=0, le=2**53, description="the number of the last event that was heard")]
-LastEventId = Annotated[str, Header(max_length=30)]
+
+
+def last_heard(
+    last_event_id: Annotated[str, Header(max_length=30)] = "",
+    of_the_address: Annotated[str, Query(alias="lastEventId", max_length=30, include_in_schema=False)] = "",
+) -> str:
+    """Give the number after which to go on, as a client says it that comes back; some can set no header for it."""
+    return last_event_id or of_the_address
+
+
+LastEventId = Annotated[str, Depends(last_heard)]
 
 
 @router.get("/events", status_code=200, response_class=EventStream, responses=_STREAM | declared(404))
 async def events(
-    here: Here, caller: Looker, agent: Annotated[str | None, Query(max_length=200)] = None, kinds: Kinds = "",
-    after: After = None, last_event_id: LastEventId = "",
+    here: Here, caller: Looker, last_event_id: LastEventId, agent: Annotated[str | None, Query(max_length=200)] = None,
+    kinds: Kinds = "", after: After = None,
 ) -> EventStream:  # fmt: skip
     """Stream changes of state as server-sent events, from now on or from after the last one that was heard."""
     if agent is not None:
@@ -109,8 +119,8 @@ async def events(
 @router.get("/agents/{agent}/memory-events", status_code=200, response_class=EventStream,
             responses=_STREAM | declared(404), tags=["memory"])  # fmt: skip
 async def memory_events(
-    here: Here, caller: Recorder, where: Whose, scope: ScopeName = "",
-    pattern: Annotated[str, Query(max_length=200)] = "*", after: After = None, last_event_id: LastEventId = "",
+    here: Here, caller: Recorder, where: Whose, last_event_id: LastEventId, scope: ScopeName = "",
+    pattern: Annotated[str, Query(max_length=200)] = "*", after: After = None,
 ) -> EventStream:  # fmt: skip
     """Stream what happens to keys in the caller's scopes, or in the named one, without the values."""
     wanted, begin = frozenset(places(here.ports, where, scope)), resumed(after, last_event_id)

@@ -18,7 +18,7 @@ from surefoot.api.documents import Name
 from surefoot.api.finding import Said
 from surefoot.api.paging import Paged
 from surefoot.api.problems import declared
-from surefoot.api.reception import Here, Looker, Operator, Reception
+from surefoot.api.reception import Here, Looker, Operator, Reception, reads
 from surefoot.api.seeing import rollout_seen, seen
 from surefoot.core.job import JobKind
 from surefoot.core.token import Token
@@ -44,6 +44,7 @@ class JobDocument(BaseModel):
     ended_at: datetime | None
     exit_code: int | None
     result: Mapping[str, Any]
+    hidden: bool = Field(description="whether there may be a result that is not shown to you")
 
 
 class Jobs(BaseModel):
@@ -118,12 +119,12 @@ async def ticks(agent: str, here: Here, caller: Looker, asked: Paged) -> Jobs:
     await agent_named(here.ports, agent, sees=caller.sees)
     found = await listed(here.ports, limit=asked.limit + 1, after=asked.after, agents=[agent], kind="tick")
     rows, after = asked.cut(found, lambda one: one.job.id)
-    return Jobs(jobs=[document(one) for one in rows], next=after)
+    return Jobs(jobs=[document(one, caller) for one in rows], next=after)
 
 
 @router.post("/agents/{agent}/ticks/{tick}/cancel", responses=declared(404, 409))
 async def cancel_tick(agent: str, tick: Number, here: Here, caller: Operator, body: CancelBody) -> TickCancelled:
-    """Cancel a tick, whoever began it, with a reason; what it had settled stands, nothing is written after that."""
+    """Cancel a tick, whoever began it, with a reason; what it had settled stands, and no more is settled."""
     await agent_named(here.ports, agent, sees=caller.sees)
     stopped = await asked_to_stop(here.ports, agent, tick, by=caller.name, reason=body.reason)
     return TickCancelled(agent=agent, tick=tick, state="cancelled" if stopped else "cancelling")
@@ -185,14 +186,14 @@ async def jobs(here: Here, caller: Looker, asked: Paged) -> Jobs:
     """List long work, newest first."""
     found = await listed(here.ports, limit=asked.limit + 1, after=asked.after, agents=caller.agents)
     rows, after = asked.cut(found, lambda one: one.job.id)
-    return Jobs(jobs=[document(one) for one in rows], next=after)
+    return Jobs(jobs=[document(one, caller) for one in rows], next=after)
 
 
 @router.get("/jobs/{job}", responses=declared(404))
 async def job(job: Annotated[str, Path(max_length=200)], here: Here, caller: Looker) -> JobDocument:
     """Show what became of long work."""
     await seen(here, "job", job, lambda tx: tx.jobs.get(job), lambda one: caller.sees(one.agent))
-    return document(await shown(here.ports, job))
+    return document(await shown(here.ports, job), caller)
 
 
 @router.post("/jobs/{job}/cancel", responses=declared(404, 409))
@@ -201,7 +202,7 @@ async def cancel(
 ) -> JobDocument:
     """Cancel a job, with a reason: its process is told to stop; what is durable of its work is kept."""
     await seen(here, "job", job, lambda tx: tx.jobs.get(job), lambda one: caller.sees(one.agent))
-    return document(await cancel_job(here.ports, here.launcher, job, by=caller.name, reason=body.reason))
+    return document(await cancel_job(here.ports, here.launcher, job, by=caller.name, reason=body.reason), caller)
 
 
 async def begun(
@@ -211,13 +212,13 @@ async def begun(
     """Begin a job, and say where to look."""
     done = await ask(here.ports, here.launcher, kind, words, agent=agent, by=caller.name, files=files)
     response.headers["Location"] = f"/api/v1/jobs/{done.job.id}"
-    return document(done)
+    return document(done, caller)
 
 
-def document(one: Seen) -> JobDocument:
-    """Give a job as it goes over the wire."""
-    job = one.job
+def document(one: Seen, caller: Token) -> JobDocument:
+    """Give a job as it goes over the wire; what it made quotes texts, and is for who may read them."""
+    job, hidden = one.job, not reads(caller)
     return JobDocument(
         id=job.id, kind=job.kind, agent=job.agent or None, state=one.state, by=job.by, at=job.at,
-        ended_at=job.ended_at, exit_code=job.exit_code, result=job.result,
+        ended_at=job.ended_at, exit_code=job.exit_code, result={} if hidden else job.result, hidden=hidden,
     )  # fmt: skip

@@ -38,25 +38,25 @@ def stoppable(desk: Desk, job_id: str) -> Generator[None]:
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a server in the background hands down that it is ignored
     signal.signal(signal.SIGTERM, stop)
-    watching = threading.Thread(target=_watch, args=(desk, job_id, over, told), name="job", daemon=True)
-    watching.start()
-    try:
-        yield
-    finally:
-        over.set()
-        watching.join()
+    with desk.app() as app:  # before the thread, so that a store that cannot be opened ends the command
+        watching = threading.Thread(target=_watch, args=(app, job_id, over, told), name="job", daemon=True)
+        watching.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watching.join()
 
 
-def _watch(desk: Desk, job_id: str, over: threading.Event, told: threading.Event) -> None:
-    with desk.app() as app:
-        beaten = time.monotonic()
-        while not over.wait(LOOK_S) and not told.is_set():
-            if time.monotonic() - beaten >= HEARTBEAT_S:
-                beaten = time.monotonic()
-                _beat(app, job_id)
-            if _must_stop(app, job_id):
-                os.kill(os.getpid(), signal.SIGTERM)  # to the main thread, where commands run
-                break
+def _watch(app: App, job_id: str, over: threading.Event, told: threading.Event) -> None:
+    beaten = time.monotonic()
+    while not over.wait(LOOK_S) and not told.is_set():
+        if time.monotonic() - beaten >= HEARTBEAT_S:
+            beaten = time.monotonic()
+            _beat(app, job_id)
+        if _must_stop(app, job_id):
+            os.kill(os.getpid(), signal.SIGTERM)  # to the main thread, where commands run
+            break
     if not over.wait(PATIENCE_S):
         os._exit(INTERRUPTED)
 

@@ -112,9 +112,9 @@ class Shift:
         except (Conflict, Forbidden, BudgetExhausted, Unavailable) as reason:
             self._explain(reason)
             return None
-        self._last = (began, news)
+        self._last = (began, None if report.get("passing") else news)
         self._reports.append(report)
-        if report["outcome"] not in _NOTHING or report.get("release"):
+        if report["outcome"] not in _NOTHING or (report.get("release") and not report.get("waits")):
             self._idle = 0
         if report["outcome"] not in _NOTHING or report.get("reason") != self._said:
             self._print(partial(show_tick, agent=self._agent, report=report))

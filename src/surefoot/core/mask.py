@@ -28,7 +28,11 @@ _KINDS = {
     "costly": "costly answers", "weak": "weak answers", "erased": "erased requests",
 }  # fmt: skip
 # From the first mark to the last: what is quoted may hold marks of its own.
-_QUOTED = re.compile('[“”"].*[“”"]|[“”"].*', re.DOTALL)
+_MARKS = '[“”„‟«»‹›"`]'
+_QUOTED = re.compile(rf"{_MARKS}.*{_MARKS}|{_MARKS}.*", re.DOTALL)
+# Single marks only around words: that of an elision (`isn't`) is within one.
+_SINGLY = re.compile(r"(?<!\w)['‘‚].*['’‘](?!\w)|(?<!\w)[‘‚].*", re.DOTALL)
+_WRITTEN = ("title", "feedback")
 _HAPPENED = re.compile(r"(open again|open|doing|drafted|shipped|failed|closed|made|tick \d+|v\d+)\b")
 
 
@@ -71,7 +75,7 @@ def masked_step(said: str) -> str:
 
 def masked_quotes(text: str) -> str:
     """Give a text that was made on purpose, as a lesson or a reason is, without what it quotes."""
-    return _QUOTED.sub("“…”", text)
+    return _SINGLY.sub("“…”", _QUOTED.sub("“…”", text))
 
 
 def masked_lesson(lesson: Lesson) -> Lesson:
@@ -80,8 +84,9 @@ def masked_lesson(lesson: Lesson) -> Lesson:
 
 
 def masked_payload(payload: Mapping[str, object]) -> dict[str, object]:
-    """Give what the record says of a change without titles of levers and without what is quoted, however deep."""
-    return {name: "" if name == "title" else _masked(value) for name, value in payload.items()}
+    """Give what the record says of a change without titles, people's feedback and what is quoted, however deep."""
+    written = (*_WRITTEN, "reason") if "lever" in payload else _WRITTEN  # that is why a person closed it
+    return {name: "" if name in written else _masked(value) for name, value in payload.items()}
 
 
 def masked_event(event: Event) -> Event:

@@ -3,7 +3,8 @@
 One kind after the other is looked for, the surest signs first (PEM, JWT, keys), then what people are reached by, then
 numbers, which are checked by their own arithmetic (Luhn, IBAN) before they are believed. Each find becomes
 `[kind:tag]`; the tag is a keyed hash, so that equal values stay equal and nobody without the key can guess them back.
-Numbers are found however they are parted: blanks, hyphens and digits of other alphabets count as those of ASCII.
+Numbers are found however they are parted: blanks, hyphens and digits of other alphabets count as those of ASCII,
+and a dash beside a number may as well part it from a word.
 A placeholder is never touched again, and nothing that touches one is: redacting twice is redacting once. Each pattern
 reads a character a bounded number of times, so the time is linear in the text. Names and postal
 addresses are not caught.
@@ -15,7 +16,7 @@ import hashlib
 import hmac
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -67,9 +68,9 @@ def redact(text: str, key: str | bytes, *, mode: RedactionMode = "typed") -> Red
         whole = Found(kind="text", tag=_tag(secret, "text", text))
         return Redacted(text=whole.placeholder, found=(whole,))
     found: list[Found] = []
-    for look in _LOOKS + _NUMBERS if _DIGITS.search(_plain(text)) else _LOOKS:
-        if look.may_hold(look.read(text)):
-            text = _replaced(text, look, secret, found)
+    for look, read in _looks(text):
+        if look.may_hold(read(text)):
+            text = _replaced(text, look, read, secret, found)
     return Redacted(text=text, found=tuple(found))
 
 
@@ -92,7 +93,6 @@ class _Look:
     """How one kind is found: a pattern, whose group `v` (else all) is the value, and who judges it.
 
     `span` gives where the value begins and ends, or None for a false alarm. `norm` gives the form that is hashed.
-    `read` gives the text as the pattern reads it, sign for sign.
     """
 
     kind: RedactedKind
@@ -100,13 +100,18 @@ class _Look:
     may_hold: Callable[[str], bool]
     span: _Span
     norm: Callable[[str], str]
-    read: Callable[[str], str]
 
 
-def _replaced(text: str, look: _Look, secret: bytes, found: list[Found]) -> str:
-    """Go through the text once; after a false alarm go on one character further, so that none hides a true one."""
+_Read = Callable[[str], str]
+
+
+def _replaced(text: str, look: _Look, read: _Read, secret: bytes, found: list[Found]) -> str:
+    """Go through the text once; after a false alarm go on one character further, so that none hides a true one.
+
+    `read` gives the text as the pattern reads it, sign for sign.
+    """
     parts: list[str] = []
-    done, at, said = 0, 0, look.read(text)
+    done, at, said = 0, 0, read(text)
     while (match := look.pattern.search(said, at)) is not None:
         if match.lastgroup == "old":
             at = match.end()
@@ -203,26 +208,48 @@ def _same(value: str) -> str:
     return value
 
 
+_HYPHENS = "".join(map(chr, (*range(0x2010, 0x2016), 0xFF0D)))
 _PLAIN = {
-    **dict.fromkeys((0xA0, 0x2007, 0x2009, 0x202F), " "), **dict.fromkeys((*range(0x2010, 0x2016), 0xFF0D), "-"),
-    **{0xFF10 + digit: str(digit) for digit in range(10)},
+    **dict.fromkeys((0xA0, 0x2007, 0x2009, 0x202F), " "), **{0xFF10 + digit: str(digit) for digit in range(10)},
 }  # fmt: skip
+_RARE = re.compile(f"[{''.join(map(chr, _PLAIN))}{_HYPHENS}]")
+# A dash beside anything else parts a number from a word: `SSN\u2014123-45-6789`.
+_PARTING = re.compile(f"(?<=[0-9 )])[{_HYPHENS}](?=[0-9 (])")
 
-_RARE = re.compile(f"[{''.join(map(chr, _PLAIN))}]")
+
+def _open(text: str) -> str:
+    """Give a text with blanks and digits of other alphabets as those of ASCII, and dashes as they are."""
+    return text.translate(_PLAIN)
 
 
 def _plain(text: str) -> str:
-    """Give a text with blanks, hyphens and digits of other alphabets as those of ASCII, sign for sign."""
-    return text.translate(_PLAIN) if not text.isascii() and _RARE.search(text) is not None else text
+    """Give a text with blanks, digits and the hyphens within numbers as those of ASCII, sign for sign."""
+    return _PARTING.sub("-", _open(text))
+
+
+def _readings(text: str) -> tuple[_Read, ...]:
+    """How numbers may be read: twice where a dash is a part of one, or stands before it (`5\u2013123-45-6789`)."""
+    return (_same,) if text.isascii() or _RARE.search(text) is None else (_plain, _open)
+
+
+def _looks(text: str) -> Iterator[tuple[_Look, _Read]]:
+    """Give what is looked for in a text, and how it is read for that."""
+    readings = _readings(text)
+    for look in _LOOKS:
+        yield look, _same
+    if _DIGITS.search(readings[0](text)):
+        for look in _NUMBERS:
+            for read in readings:
+                yield look, read
 
 
 def _look(
     kind: RedactedKind, pattern: str, *, may_hold: Callable[[str], bool], span: _Span = _whole,
-    norm: Callable[[str], str] = _same, read: Callable[[str], str] = _same,
+    norm: Callable[[str], str] = _same,
 ) -> _Look:  # fmt: skip
     return _Look(
         kind=kind, pattern=re.compile(rf"(?P<old>{PLACEHOLDER.pattern})|(?:{pattern})", re.VERBOSE), span=span,
-        norm=norm, may_hold=may_hold, read=read,
+        norm=norm, may_hold=may_hold,
     )  # fmt: skip
 
 
@@ -319,14 +346,14 @@ _LOOKS: tuple[_Look, ...] = (
           may_hold=_holds("@", r"\u0040"), norm=_address),
 )  # fmt: skip
 _NUMBERS: tuple[_Look, ...] = (
-    _look("iban", r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}(?:[ ]?[A-Za-z0-9]){11,30}", span=_iban, norm=_bare, read=_plain,
+    _look("iban", r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}(?:[ ]?[A-Za-z0-9]){11,30}", span=_iban, norm=_bare,
           may_hold=_matches(
               r"[0-9]{2}(?<=[A-Za-z]{2}[0-9]{2})(?<![A-Za-z0-9][A-Za-z]{2}[0-9]{2})(?: ?[A-Za-z0-9]){11}"
           )),
     _look("card", r"(?<![0-9])[0-9](?:[ -]?[0-9]){12,18}", may_hold=_matches("[0-9](?:[ -]?[0-9]){12}"), span=_card,
-          norm=_bare, read=_plain),
+          norm=_bare),
     _look("ssn", r"(?<![\w-])(?!000|666|9)[0-9]{3}(?P<s>[ -])(?!00)[0-9]{2}(?P=s)(?!0000)[0-9]{4}(?![\w-])",
-          may_hold=_matches("[0-9]{3}[ -][0-9]{2}[ -][0-9]{4}"), norm=_bare, read=_plain),
+          may_hold=_matches("[0-9]{3}[ -][0-9]{2}[ -][0-9]{4}"), norm=_bare),
     _look("phone", r"""
         (?<![\w.+-])(?:
             (?:\+|00)[1-9](?:[ ./-]?[ ]?(?:\([0-9]{1,4}\)|[0-9])){5,14} |
@@ -335,7 +362,7 @@ _NUMBERS: tuple[_Look, ...] = (
             (?:\(0[1-9][0-9]{1,4}\)|0[1-9][0-9]{1,4})[ /-]{1,3}[0-9]{2,8}(?:[ -][0-9]{2,8}){0,3} |
             01[5-7][0-9]{8,10}
         )(?![\w]|[-.][0-9])
-    """, norm=_bare, read=_plain, may_hold=_matches(
+    """, norm=_bare, may_hold=_matches(
         r"\+[1-9]", "00[1-9]", r"[0-9]{3}(?:\) ?|[ .-])[2-9][0-9]{2}[ .-][0-9]{4}", "0[1-9](?:[ .-][0-9]{2}){4}",
         r"0[1-9][0-9]{1,4}\)?[ /-]{1,3}[0-9]{2}", "01[5-7][0-9]{8}",
     )),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
 Arm = Literal["incumbent", "challenger"]
+_BITS = re.compile("[0-9a-f]{32}")
 _APART = "~"  # no id that a program may choose, and no agent's name, has it
 GONE = "gone"
 """How a trace ends whose texts were deleted; it is kept only because counts of a rollout rest on it."""
@@ -22,8 +24,24 @@ def apart(trace_id: str, agent: str) -> str:
 
 
 def steps_id(trace_id: str) -> str:
-    """Give the id that the steps of a request have: instrumented code writes the same 128 bits without the dashes."""
-    return trace_id.partition(_APART)[0].replace("-", "")
+    """Give the id that the steps of a request have: instrumented code writes the 128 bits bare, in small letters."""
+    return trace_id.partition(_APART)[0].replace("-", "").lower()
+
+
+def spellings(trace_id: str) -> list[str]:
+    """Give all spellings under which 128 bits may be kept, the given one first; any other id has only its own.
+
+    A program may tell of a request under a UUID with dashes, whose spans come with the bare bits.
+    """
+    bits = trace_id.replace("-", "").lower()
+    if not _BITS.fullmatch(bits):
+        return [trace_id]
+    return list(dict.fromkeys((trace_id, bits, dashed(bits))))
+
+
+def dashed(bits: str) -> str:
+    """Give 32 digits as a UUID is written."""
+    return f"{bits[:8]}-{bits[8:12]}-{bits[12:16]}-{bits[16:20]}-{bits[20:]}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

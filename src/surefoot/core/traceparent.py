@@ -6,6 +6,8 @@ import hashlib
 import re
 from dataclasses import dataclass
 
+from surefoot.core.trace import steps_id
+
 _FORM = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
 _HEX = re.compile("(?!0{32})[0-9a-f]{32}")
 
@@ -29,7 +31,7 @@ def parent_of(header: str) -> Parent | None:
 
 def trace_id_of(ours: str) -> str:
     """Give the id of a trace of ours as OpenTelemetry has them: itself where it is one, else a hash."""
-    bare = ours.replace("-", "").lower()
+    bare = steps_id(ours)  # also of an agent whose trace has the name of another agent's request
     return bare if _HEX.fullmatch(bare) else hashlib.sha256(ours.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 

@@ -2,7 +2,8 @@
 
 Nothing is said that chance alone could have done. Of counts it is asked whether so many of them would fall into one
 half if each fell into either by a toss (an exact sign test, two-sided, at 5 %); of rates whether they lie more than two
-standard errors apart, each half having at least `FEW` labels.
+standard errors apart, each half having at least `FEW` labels, and one success and one failure added to each: without
+them a half with no failure at all seems to be without chance (Agresti and Caffo, The American Statistician 54, 2000).
 """
 
 from __future__ import annotations
@@ -38,14 +39,14 @@ def of_rates(older: tuple[int, int], newer: tuple[int, int]) -> Trend:
     """Say whether something goes better or worse; each half is its successes and its labels."""
     if min(older[1], newer[1]) < FEW:
         return Trend(way="steady", sentence=f"Either half needs {FEW} labels before one can be told from the other.")
+    told = f"{percent(newer[0] / newer[1], 0)} in the newer half, {percent(older[0] / older[1], 0)} in the older"
     (before, spread), (after, other) = _rate(*older), _rate(*newer)
-    told = f"{percent(after, 0)} in the newer half, {percent(before, 0)} in the older"
     if (after - before) ** 2 <= 4 * (spread + other):
         return Trend(way="steady", sentence=f"{told}; chance alone could do that.")
     return Trend(way="better" if after > before else "worse", sentence=f"{told}; chance alone would hardly do that.")
 
 
 def _rate(successes: int, labels: int) -> tuple[float, float]:
-    """A rate, and the variance of its estimate."""
-    rate = successes / labels
-    return rate, rate * (1 - rate) / labels
+    """A rate with one success and one failure added, and the variance of its estimate."""
+    rate = (successes + 1) / (labels + 2)
+    return rate, rate * (1 - rate) / (labels + 2)

@@ -1,8 +1,8 @@
 """Cancel: a tick is told to stop by a mark, at which it looks before, while and after each of its steps.
 
 A step under way is dropped where it waits; what it wrote is whole, since it writes in one transaction, and that one
-looks at the mark itself. So after the mark no draft, lever or version changes any more. Whoever carries the tick out
-then writes its end; where nobody does any more, whoever cancels it writes that.
+looks at the mark itself. So after the mark no draft or version changes any more, and no rollout begins. Whoever
+carries the tick out then writes its end; where nobody does any more, whoever cancels it writes that.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from surefoot.core.errors import Conflict, NotFound
 from surefoot.core.job import Job, must_say
-from surefoot.core.worker import holds
+from surefoot.core.worker import LEFT, holds
 from surefoot.engine.once import alive_here
 from surefoot.ports import Ports, Tx
 from surefoot.ports.undertakings import Executor
@@ -87,6 +87,12 @@ def carried_out(tx: Tx, agent: str, number: int | str, now: datetime) -> bool | 
     return _carried(tx.undertakings.executor(f"tick:{agent}:{number}"), now)
 
 
+def broke_off(tx: Tx, agent: str, number: int | str) -> bool:
+    """Whether a tick ended by an error: nobody goes on with it, and it has no report."""
+    executor = tx.undertakings.executor(f"tick:{agent}:{number}")
+    return executor is not None and executor.ended
+
+
 def _carried(executor: Executor | None, now: datetime) -> bool | None:
     if executor is None:
         return None
@@ -124,6 +130,9 @@ def flag_tick_of(tx: Tx, job: Job, now: datetime, *, by: str, reason: str) -> No
 def close_tick_of(tx: Tx, job: Job, now: datetime) -> None:
     """Write the end of the tick that a cancelled job carried out, where its process has not done so."""
     number = _tick_of(tx, job) if job.state == CANCELLED else None
+    executor = tx.undertakings.executor(f"tick:{job.agent}:{number}")
+    if executor is not None and executor.pid != LEFT and f"{executor.host}:{executor.pid}" != job.owner:
+        return  # a worker began it meanwhile, and the next one finishes it
     if number is not None and carried_out(tx, job.agent, number, now) is False:
         _flag(tx, job.agent, number, now, by=job.cancelled_by, reason=job.why)  # it began as its job was cancelled
         close_tick(tx, job.agent, number, now)

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Collection, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 
-from surefoot.core.errors import Conflict
+from surefoot.core.errors import Conflict, Unavailable
 from surefoot.core.exam.run import EvalRun, carried
 from surefoot.core.worker import fenced
 from surefoot.engine.once import alive_here, this_process
@@ -57,7 +57,8 @@ class Claims:
         """Keep what is held, until cancelled; Conflict where it is another's by now."""
         while True:
             await asyncio.sleep(RENEW_S)
-            await self.renewed()
+            with suppress(Unavailable):  # a store that is busy now is not the next time
+                await self.renewed()
 
     async def renewed(self) -> None:
         """Hold what is held for longer; Conflict where it is another's by now."""

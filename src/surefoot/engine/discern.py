@@ -1,7 +1,8 @@
 """Discern: which request somebody means by an id that the requests of several agents have.
 
 The one that was told first has the id itself, any other has it with its agent's name (`core.trace.apart`). A program
-knows only the id it made, so that is looked up as the request of an agent that the caller sees.
+knows only the id it made, so that is looked up as the request of an agent that the caller sees; one that is deleted is
+meant only where there is no other.
 """
 
 from __future__ import annotations

@@ -212,8 +212,9 @@ class Durable:
     async def _beating(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_S)
-            await self._beat()
-            await self.sweep()
+            with contextlib.suppress(SurefootError):  # a store that is busy now is not at the next beat
+                await self._beat()
+                await self.sweep()
 
     async def _beat(self) -> None:
         """Say that this process is there; where others took its work over while it slept, it lets go of it first."""

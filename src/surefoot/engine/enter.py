@@ -13,13 +13,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from uuid import UUID
 
 from surefoot.core.errors import Conflict, SurefootError
 from surefoot.core.rollout.standing import rollout_named
 from surefoot.core.score import Outcome
 from surefoot.core.span import Span, SpanKind
-from surefoot.core.trace import Trace, apart, steps_id
+from surefoot.core.trace import Trace, apart, spellings, steps_id
 from surefoot.engine.serve import storable
 from surefoot.ports import Ports, Tx
 
@@ -122,7 +121,7 @@ def _entered(tx: Tx, agent: str, told: Sequence[Told]) -> Entered:
 
 def _recorded(tx: Tx, agent: str, one: Told) -> bool:
     """Record one request; false when it is known already."""
-    names = _spellings(one.id)
+    names = spellings(one.id)
     there = tx.spans.traced([*names, *(apart(name, agent) for name in names)])
     if agent in there.values():
         return False
@@ -142,12 +141,6 @@ def _recorded(tx: Tx, agent: str, one: Told) -> bool:
     return True
 
 
-def _spellings(trace_id: str) -> list[str]:
-    """All spellings under which 128 bits may be kept, since spans are kept under the bits; others are themselves."""
-    bits = trace_id.replace("-", "").lower()
-    return list(dict.fromkeys((trace_id, bits, str(UUID(bits))))) if _HEX.fullmatch(bits) else [trace_id]
-
-
 def _assigned(tx: Tx, trace: Trace, scope: str) -> Trace:
     """Give the trace with the assignment that the store knows of; without a pin it is no part of a rollout."""
     tx.versions.get(trace.agent, trace.version)
@@ -165,7 +158,7 @@ def _assigned(tx: Tx, trace: Trace, scope: str) -> Trace:
 
 def _spans(trace: Trace, steps: Sequence[Step]) -> list[Span]:
     """Give the steps of a request as spans; only a trace whose id is 128 bits can have any."""
-    trace_id = steps_id(trace.id).lower()
+    trace_id = steps_id(trace.id)
     if not _HEX.fullmatch(trace_id):
         return []
     return [

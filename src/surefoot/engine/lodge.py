@@ -3,8 +3,8 @@
 While one transaction is under way parcels gather for the next, so that under load a few large statements do the work
 of many small ones: each statement makes the writing thread wait for its turn of the interpreter. The spans that are
 new are kept, a trace for each request of an agent that we know, and what is said about it; of agents that have a part
-in one trace each has its own. An evaluation that is earlier than its trace waits among the spans until the trace is
-there. A parcel that cannot be kept takes no other with it: then each is kept alone.
+in one trace each has its own, and one only, however its id is spelt. An evaluation that is earlier than its trace waits
+among the spans until the trace is there. A parcel that cannot be kept takes no other with it: then each is kept alone.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from surefoot.core.errors import NotFound
 from surefoot.core.span import Span
 from surefoot.core.testimony import Claim, failure_of, outcome_of, speakers, trace_of
-from surefoot.core.trace import Trace, apart, steps_id
+from surefoot.core.trace import Trace, apart, dashed, spellings, steps_id
+from surefoot.engine.ascribe import Sees, ascribed, counted
 from surefoot.ports import Ports, Tx
 from surefoot.ports.recorder import Full, Recorder
 from surefoot.ports.spans import Parcel
 
 MOST_GROUPS = 512
-Sees = Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,15 +121,15 @@ class Lodging:
 
         Whoever may not see the agent of a trace says nothing about it; of one that waited only its agent is known.
         """
-        new = {(one.trace_id, one.span_id) for one, _ in said}
+        new = {(one.trace_id, one.span_id, one.agent) for one, _ in said}
         ids = {(steps_id(one.id), one.agent): one.id for one in begun}
         waited = tx.spans.evaluations({one for one, _ in ids}, {agent for _, agent in ids}) if ids else []
-        heard = [(one, ids.get((one.trace_id, one.agent), "")) for one in waited
-                 if (one.trace_id, one.span_id) not in new]  # fmt: skip
-        heard += [(one, trace_id) for one, may in said for trace_id in _meant(tx, one, may)]
-        for evaluation, trace_id in heard:
-            if trace_id:
-                tx.outcomes.add(replace(outcome_of(evaluation, now=self._ports.clock()), trace_id=trace_id))
+        now = self._ports.clock()
+        was = counted(tx, waited, now)
+        heard = [(one, ids[one.trace_id, one.agent]) for one in waited if (one.trace_id, one.agent) in ids
+                 and (one.trace_id, one.span_id, one.agent) not in new and not was(one)]  # fmt: skip
+        for evaluation, trace_id in [*heard, *ascribed(tx, said)]:
+            tx.outcomes.add(replace(outcome_of(evaluation, now=now), trace_id=trace_id))
 
     def _traced(self, tx: Tx, claims: list[Claim], wanted: set[tuple[str, int]]) -> list[Trace]:
         """Keep a trace for each request that has none yet; gives those, and the versions that there are not."""
@@ -138,7 +139,8 @@ class Lodging:
         traced = tx.spans.traced(chosen)
         if others := _apart(claims, chosen, traced):
             chosen, traced = {**chosen, **others}, {**traced, **tx.spans.traced(others)}
-        stated = [(one, self._version(tx, one, wanted)) for trace_id, one in chosen.items() if trace_id not in traced]
+        fresh = _fresh(tx, [one for trace_id, one in chosen.items() if trace_id not in traced])
+        stated = [(one, self._version(tx, one, wanted)) for one in fresh]
         begun = [(claim, version) for claim, version in stated if version]
         traces = [trace_of(claim, version=version, now=now) for claim, version in begun]
         failed = [(one, failure_of(claim, now=now)) for one, (claim, _) in zip(traces, begun, strict=True)]
@@ -171,16 +173,18 @@ def _apart(claims: Sequence[Claim], chosen: Mapping[str, Claim], traced: Mapping
     return speakers(one._replace(trace_id=apart(one.trace_id, one.agent)) for one in found) if found else {}
 
 
-def _meant(tx: Tx, evaluation: Span, may: Sees) -> list[str]:
-    """Give the requests that an evaluation is about: its agent's, else that of the step it judges, as far as seen."""
-    known = tx.finding.under(evaluation.trace_id)
-    if mine := [one for one, agent in known if agent == evaluation.agent]:
-        return mine
-    seen = {agent: one for one, agent in known if may(agent)}
-    if len(seen) < 2:
-        return list(seen.values())
-    judged = {step.agent for step in tx.spans.some(evaluation.trace_id, [evaluation.parent_id])}
-    return [one for agent, one in seen.items() if agent in judged] or list(seen.values())[:1]
+def _fresh(tx: Tx, claims: list[Claim]) -> list[Claim]:
+    """Give those of an agent that has no request in their trace yet, neither in another spelling nor apart.
+
+    One that was told first may have been refused, so that a request apart is there without one that has the id.
+    """
+    asked = [(steps_id(one.trace_id), one.agent) for one in claims]
+    likely = [name for bits, agent in asked for name in (dashed(bits), apart(bits, agent))]
+    if not likely or not tx.spans.traced(likely):
+        return claims
+    names = [[name for one in spellings(bits) for name in (one, apart(one, agent))] for bits, agent in asked]
+    held = tx.spans.traced(list(chain.from_iterable(names)))
+    return [one for one, each in zip(claims, names, strict=True) if all(held.get(name) != one.agent for name in each)]
 
 
 def _notes(parcel: Parcel, wanted: set[tuple[str, int]]) -> Counter[str]:

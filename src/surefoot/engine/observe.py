@@ -40,7 +40,10 @@ async def observe(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """What somebody says about a trace: named by its id, or by what the app of an agent calls the request."""
+    """What somebody says about a trace: named by its id, or by what the app of an agent calls the request.
+
+    With `agent` that agent's request is meant, where several agents have one under an id.
+    """
 
     trace_id: str = ""
     external_id: str = ""
@@ -131,7 +134,7 @@ def _trace_of(tx: Tx, said: Said, sees: Callable[[str], bool]) -> Trace:
                 f"no request of {said.agent!r} is called {said.external_id!r}",
                 hint="send the outcome after the answer; X-Surefoot-External-Id gives a request its name",
             )
-    return trace_seen(tx, trace_id, sees)
+    return trace_seen(tx, trace_id, lambda agent: said.agent in ("", agent) and sees(agent))
 
 
 def _verdict(output: str, expected: str, score: float | None) -> Verdict:

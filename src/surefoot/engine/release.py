@@ -6,7 +6,7 @@ stronger half may try again while slots remain; otherwise the live version stays
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from surefoot.core.agent import Agent
@@ -67,10 +67,14 @@ def _genomes(tx: Tx, agent: Agent, draft: Draft, learned_at: str = "") -> tuple[
     return live, apply_edits(live, draft.edits, learned_at=learned_at or f"tick-{agent.tick}")
 
 
-async def release(ports: Ports, agent: Agent, draft: Draft, *, reason: ReleaseReason, scope: str) -> Release:
+async def release(
+    ports: Ports, agent: Agent, draft: Draft, *, reason: ReleaseReason, scope: str,
+    allowed: Callable[[Tx], None] = lambda _: None,
+) -> Release:  # fmt: skip
     """Look at the sealed cases with the draft, then perhaps with its stronger half; record what came of it.
 
-    Where nothing could be looked at (no slot left, or no score came), nothing is known and the draft stays.
+    `allowed` raises in the transaction that records it where nothing may be recorded any more. Where nothing could be
+    looked at (no slot left, or no score came), nothing is known and the draft stays.
     """
     verdicts: list[ReleaseVerdict] = []
     passed: tuple[Accepted, ...] = ()
@@ -82,7 +86,12 @@ async def release(ports: Ports, agent: Agent, draft: Draft, *, reason: ReleaseRe
         if passed or verdict.reason in UNLOOKED:
             break
     found = await _suspicion(ports, agent, replace(draft, accepted=passed), scope) if passed else None
-    number, left = await ports.store.write(lambda tx: _ended(tx, ports, agent, draft, passed, verdicts, found))
+
+    def work(tx: Tx) -> tuple[int | None, int]:
+        allowed(tx)
+        return _ended(tx, ports, agent, draft, passed, verdicts, found)
+
+    number, left = await ports.store.write(work)
     return Release(reason=reason, version=number, verdicts=tuple(verdicts), slots_left=left)
 
 

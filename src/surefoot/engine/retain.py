@@ -55,9 +55,10 @@ async def retain(ports: Ports, retention: Retention, *, dry_run: bool = False) -
 async def retain_daily(ports: Ports, retention: Retention) -> Retained | None:
     """The same once a day, whichever worker comes first; None where it was done today, or nothing is to go.
 
-    Keys of requests go after a day in any case.
+    Keys of requests go after a day, and texts of jobs whose process died at once, in any case.
     """
     await forget(ports)
+    await bury(ports)
     if all(retention.days(kind) is None for kind in RETAINED):
         return None
     now = ports.clock()

@@ -12,6 +12,7 @@ from surefoot.core.agent import Agent
 from surefoot.core.backlog import Gap, Lever, gaps, lever_of
 from surefoot.core.errors import Conflict, Invalid, NotFound
 from surefoot.core.lesson import Lesson
+from surefoot.engine.discern import meant
 from surefoot.ports import Ports, Tx
 
 
@@ -62,7 +63,8 @@ async def lever_by_hand(ports: Ports, name: str, what: str, *, by: str, reason: 
 
 def _gap(tx: Tx, agent: Agent, what: str) -> Gap:
     failures, labelled = tx.outcomes.failures(agent.name, limit=agent.habits.window), tx.outcomes.labelled(agent.name)
-    key = next((one.symptom for one in failures if one.trace_id == what), what)
+    trace_id = meant(tx, what, agent.name.__eq__)
+    key = next((one.symptom for one in failures if one.trace_id == trace_id), what)
     found = gaps((one for one in failures if one.symptom == key), labelled.success + labelled.failure, least=1)
     if not found:
         raise NotFound(

@@ -17,8 +17,9 @@ from surefoot.core.errors import Invalid, NotFound
 from surefoot.core.exam.pace import Pace, pace
 from surefoot.core.exam.run import EvalRun
 from surefoot.core.job import Job, standing
+from surefoot.core.mask import masked_quotes
 from surefoot.core.proposal import Cost
-from surefoot.engine.cancel import CANCELLED, carried_out, end_mark, mark_of
+from surefoot.engine.cancel import CANCELLED, broke_off, carried_out, end_mark, mark_of
 from surefoot.engine.claim import carried_now
 from surefoot.engine.once import alive_here
 from surefoot.ports import Ports, Tx
@@ -79,7 +80,7 @@ async def survey(
         spots = tx.undertakings.listed(limit=looked_at + 1, kinds=kinds, agents=agents, after=after, most=most)
         found: list[Undertaking] = []
         for count, spot in enumerate(spots[:looked_at], start=1):
-            one = _read(tx, spot, now)
+            one = _read(tx, spot, now, states=states)
             found += [one] if one is not None and one.state in states else []
             if len(found) == limit or count == looked_at:
                 return found, spot if len(spots) > count else None
@@ -113,8 +114,10 @@ async def found_anywhere(ports: Ports, name: str, *, sees: Callable[[str], bool]
 
 
 def shown(one: Undertaking, *, reads: bool) -> Undertaking:
-    """Leave out what names answers, for whom they are not: the title of a tick's lever."""
-    return one if reads or one.spot.kind != "tick" else replace(one, about="")
+    """Leave out what names answers, for whom they are not: the title of a tick's lever, and what a sentence quotes."""
+    if reads:
+        return one
+    return replace(one, about="" if one.spot.kind == "tick" else one.about, sentence=masked_quotes(one.sentence))
 
 
 def place(spot: WorkSpot) -> str:
@@ -154,20 +157,24 @@ def _spot(tx: Tx, kind: WorkKind, name: str) -> WorkSpot | None:
     return WorkSpot(at=begun[0].at, kind=kind, id=name) if begun and begun[0].subject == name else None
 
 
-def _read(tx: Tx, spot: WorkSpot, now: datetime, *, alone: bool = False) -> Undertaking | None:
+def _read(
+    tx: Tx, spot: WorkSpot, now: datetime, *, alone: bool = False, states: Collection[WorkState] = STATES
+) -> Undertaking | None:  # fmt: skip
     """Read one piece; in the list (not `alone`) None for a job whose work stands there itself."""
     if spot.kind == "eval":
-        return _run(tx, spot, now)
+        return _run(tx, spot, now, states)
     return _tick(tx, spot, now) if spot.kind == "tick" else _job(tx, spot, now, alone)
 
 
-def _run(tx: Tx, spot: WorkSpot, now: datetime) -> Undertaking:
+def _run(tx: Tx, spot: WorkSpot, now: datetime, states: Collection[WorkState]) -> Undertaking | None:
+    """Give a run; None for one in no state that is asked for, before all of its answers are added up."""
     run = tx.evals.run(spot.id)
-    spent = tx.evals.spent(run.id)
     state: WorkState = run.state
     if run.state in ("running", "cancelling"):
         state = "stale" if carried_now(tx, run, now) is False else run.state
-    going = state == "running"
+    if state not in states:
+        return None
+    going, spent = state == "running", tx.evals.spent(run.id)
     speed = pace(done=spent.answers, planned=run.planned, had=run.had, since=run.taken_at if going else None, now=now)
     return Undertaking(
         spot=spot, agent=run.about, what=run.suite, about=run.subject, state=state, ended_at=run.ended_at,
@@ -223,7 +230,8 @@ def _unended(tx: Tx, agent: str, number: str, now: datetime, *, current: bool, a
     """How a tick without an end stands; one that was `asked` to stop and that nobody holds does nothing again."""
     if current and carried_out(tx, agent, number, now) is not False:
         return "cancelling" if asked else "running"
-    return "cancelled" if asked else "stale" if current else "lost"
+    left = current and not broke_off(tx, agent, number)
+    return "cancelled" if asked else "stale" if left else "lost"
 
 
 def _tick_sentence(state: WorkState, report: Mapping[str, Any], asked: Mapping[str, Any]) -> str:

@@ -21,12 +21,13 @@ from surefoot.core.figure import percent
 from surefoot.core.gate import SearchVerdict
 from surefoot.core.lesson import Lesson
 from surefoot.core.policy import may_tick
+from surefoot.core.rollout.standing import Rollout
 from surefoot.engine.advise import advised, tell
 from surefoot.engine.cancel import CANCELLED, close_tick, end_mark, heeding, must_go_on
 from surefoot.engine.evaluate import accuracy, examine
 from surefoot.engine.halt import must_run
 from surefoot.engine.improve import Written, improve
-from surefoot.engine.operate import start_rollout
+from surefoot.engine.operate import started
 from surefoot.engine.release import due, release, summary
 from surefoot.engine.search import Trial, kept, search
 from surefoot.engine.triage import Triage, standing, triage
@@ -120,7 +121,7 @@ async def _lever(cycle: _Cycle) -> dict[str, Any]:
     if found.spare:
         return {"outcome": "nothing_to_fix", "reason": found.spare}
     if found.hold:
-        return {"outcome": "hold", "reason": found.hold}
+        return {"outcome": "hold", "reason": found.hold} | ({"passing": True} if found.passing else {})
     if (spare := await _headroom(cycle, found)) is not None:
         return {"outcome": "nothing_to_fix", "reason": spare}
     begun = await cycle.ports.store.read(lambda tx: _begun(tx, cycle, found))
@@ -259,7 +260,10 @@ async def _release(cycle: _Cycle, ask: bool, idle: bool) -> dict[str, Any]:
     reason = await due(cycle.ports, agent, draft, asked=asked, scope=cycle.scope)
     if reason in ("not-yet", "empty"):
         return {"release": None, "rollout": None, "draft": len(draft.accepted)}
-    result = await release(cycle.ports, agent, draft, reason=reason, scope=cycle.scope)
+    result = await release(
+        cycle.ports, agent, draft, reason=reason, scope=cycle.scope,
+        allowed=lambda tx: must_go_on(tx, cycle.name, cycle.number),
+    )  # fmt: skip
     facts = {
         "reason": result.reason, "version": result.version, "slots_left": result.slots_left,
         "looks": [summary(verdict) for verdict in result.verdicts],
@@ -281,9 +285,12 @@ def _pending_candidate(tx: Tx, agent: Agent) -> int | None:
 
 
 async def _offered(cycle: _Cycle, agent: Agent, version: int, facts: Facts) -> dict[str, Any]:
-    await cycle.ports.store.read(lambda tx: must_go_on(tx, cycle.name, cycle.number))
+    def begin(tx: Tx) -> Rollout:
+        must_go_on(tx, cycle.name, cycle.number)
+        return started(tx, cycle.ports, agent.name, version, by="loop")
+
     try:
-        rollout = await start_rollout(cycle.ports, agent.name, version, by="loop")
+        rollout = await cycle.ports.store.write(begin)
     except (Forbidden, Conflict) as reason:
         return {"release": dict(facts), "rollout": None, "waits": reason.message}
     return {"release": dict(facts), "rollout": rollout.id}

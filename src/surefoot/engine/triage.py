@@ -46,6 +46,7 @@ BATCH = 5_000
 class Triage:
     """What triage found: the gaps with their failures and the backlog, or why to hold, or that nothing needs fixing.
 
+    What holds is `passing` where it is a model that did not answer, which it may do in a moment.
     `noted` are gaps for people, which no tick takes; `again` says what became of the failures that were run again.
     """
 
@@ -55,6 +56,7 @@ class Triage:
     gaps: tuple[Gap, ...]
     levers: tuple[Lever, ...]
     hold: str = ""
+    passing: bool = False
     spare: str = ""
     noted: tuple[Gap, ...] = ()
     again: Mapping[Reproduction, int] = field(default_factory=dict[Reproduction, int])
@@ -86,7 +88,7 @@ async def triage(ports: Ports, name: str, *, scope: str = "") -> Triage:
     lasting, again, unanswered = await _reproduced(ports, agent, genome, failures, scope)
     found = replace(found, again=tallied(again))
     if unanswered:
-        return replace(found, hold=unanswered)
+        return replace(found, hold=unanswered, passing=True)
     kept = quota(lasting) if agent.policy.min_sources > 1 else lasting
     wrong = [*kept, *await _unlearned(ports, agent, genome, draft, kept, scope)]
     gaps_ = clusters(wrong, known, redact=ports.redact)

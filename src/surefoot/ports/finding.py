@@ -19,7 +19,10 @@ class Finding(Protocol):
         ...
 
     def under(self, trace_id: str) -> list[tuple[str, str]]:
-        """Give the requests that are known by an id, each with its agent; the one that has the id itself first."""
+        """Give the requests that are known by an id, in any spelling, each with its agent.
+
+        The one that has the id itself is first, those whose texts were deleted are last.
+        """
         ...
 
     def external(self, agent: str, external_id: str) -> str | None:

@@ -21,11 +21,15 @@ class WorkSpot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Executor:
-    """The process that carries a workflow out; `pid` is -1 for one that ended in peace and left it to others."""
+    """The process that carries a workflow out; `pid` is -1 for one that ended in peace and left it to others.
+
+    `ended` says that nobody does any more, because the workflow itself has ended, well or by an error.
+    """
 
     host: str
     pid: int
     seen_at: datetime
+    ended: bool = False
 
 
 class Undertakings(Protocol):

@@ -13,6 +13,7 @@ import contextlib
 import logging
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -143,8 +144,10 @@ class House:
 
     def end(self, deadline_s: float = EXIT_S) -> None:
         """Send what waits, for at most so long, and let go of everything; what could not be sent is said."""
+        began = time.monotonic()
         for one in list(self.watches):
-            one.stop(LEFT_S)
+            one.stop(max(0.0, began + min(LEFT_S, deadline_s) - time.monotonic()))
+        deadline_s = max(0.0, deadline_s - (time.monotonic() - began))
         if self.link.up is None and not len(self.waiting):
             return
         patience = deadline_s if self.link.up is not False else min(1.0, deadline_s)

@@ -43,18 +43,28 @@ class Parts:
     def _keep(self, part: Any) -> None:
         if self.answer and isinstance(part, Mapping):
             part = cast("Mapping[str, Any]", part).get(self.answer, "")
+        room = self._length <= calls.LONGEST_TEXT
         if isinstance(part, str):
-            if part and self._length <= calls.LONGEST_TEXT:
-                self._kept.append(part)
+            if part and room:
+                self._kept.append(part[: calls.LONGEST_TEXT + 1])
             self._length += len(part)
-        elif len(self._kept) < MOST_PARTS:
+        elif room and len(self._kept) < MOST_PARTS:
             self._kept.append(part)
+            self._length += _size(part)
 
     def output(self) -> str:
         """Give the answer: the texts joined, or a list of what was given."""
         if all(isinstance(part, str) for part in self._kept):
             return calls.cut("".join(self._kept), self._length)
         return calls.cut(calls.written(self._kept))
+
+
+def _size(part: Any) -> int:
+    """How long a part is when it is written."""
+    try:
+        return len(calls.written(part))
+    except Exception:  # noqa: BLE001  what cannot even be shown is the program's, and does not stop it from giving more
+        return 0
 
 
 @contextmanager

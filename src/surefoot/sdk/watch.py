@@ -146,6 +146,9 @@ class Watch:
         except (SurefootError, httpx2.TransportError, TimeoutError, ValueError) as problem:  # a line may be cut off
             _log.debug("no stream of the changes of memory: %s", problem)
             await self._looked_for()
+        except Exception:  # noqa: BLE001  an odd document; what comes after it is another
+            _log.warning("the stream of the changes of memory cannot be understood", exc_info=True)
+            await self._looked_for()
 
     async def _streamed(self) -> None:
         what = self._what
@@ -187,6 +190,8 @@ class Watch:
                 await asyncio.sleep(LOOK_EVERY_S)
         except SurefootError as problem:
             self._house.say(problem)
+        except Exception:  # noqa: BLE001  the same
+            _log.warning("the list of the changes of memory cannot be understood", exc_info=True)
 
     async def _looked(self) -> None:
         """Look once; the first time only at how far it has come."""

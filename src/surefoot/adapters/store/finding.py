@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from surefoot.adapters.store import tables
 from surefoot.core.score import Verdict
 from surefoot.core.sought import MOST_COUNTED, STRETCH, Found, SessionFound, Sought, Spot
-from surefoot.core.trace import GONE, Trace, apart
+from surefoot.core.trace import GONE, Trace, apart, spellings
 
 _T = tables.traces.c
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,10 +45,14 @@ class SqlFinding:
         return None if row is None else Found(trace=_trace(row), verdict=row["verdict"])
 
     def under(self, trace_id: str) -> list[tuple[str, str]]:
-        """Give the requests that are known by an id, each with its agent; the one that has the id itself first."""
-        first, last = apart(trace_id, ""), apart(trace_id, chr(0x10FFFF))
-        rows = self._connection.execute(_UNDER, {"b_id": trace_id, "b_first": first, "b_last": last})
-        return [(row.id, row.agent) for row in rows]
+        """Give the requests that are known by an id, in any spelling, each with its agent.
+
+        The one that has the id itself is first, those whose texts were deleted are last.
+        """
+        rows = [row for name in spellings(trace_id) for row in self._connection.execute(_UNDER, {
+            "b_id": name, "b_first": apart(name, ""), "b_last": apart(name, chr(0x10FFFF))
+        })]  # fmt: skip
+        return [(row.id, row.agent) for row in sorted(rows, key=lambda row: row.finish == GONE)]
 
     def external(self, agent: str, external_id: str) -> str | None:
         """Give the id of the request that an agent's app calls so."""
@@ -197,4 +201,6 @@ def _trace(row: sa.RowMapping) -> Trace:
     return Trace(**{name: row[name] for name in Trace.__slots__})
 
 
-_UNDER = sa.text("SELECT id, agent FROM traces WHERE id = :b_id OR (id > :b_first AND id < :b_last) ORDER BY id")
+_UNDER = sa.text(
+    "SELECT id, agent, finish FROM traces WHERE id = :b_id OR (id > :b_first AND id < :b_last) ORDER BY id"
+)

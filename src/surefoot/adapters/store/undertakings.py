@@ -7,6 +7,7 @@ audit record, of which only the newest part is looked at, so that this costs the
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,10 +16,12 @@ from surefoot.adapters.store import tables
 from surefoot.adapters.store.api_tables import jobs
 from surefoot.adapters.store.eval_tables import about, eval_answers, eval_runs
 from surefoot.core.job import OPEN
+from surefoot.core.worker import LEFT
 from surefoot.ports.undertakings import Executor, WorkKind, WorkSpot
 
 LOOKED_AT = 20_000
-_WORKFLOWS = sa.table("workflow_status", sa.column("workflow_uuid"), sa.column("executor_id"))
+_WORKFLOWS = sa.table("workflow_status", sa.column("workflow_uuid"), sa.column("executor_id"), sa.column("status"))
+_GOING = ("PENDING", "ENQUEUED")
 _JOB_AGENT = jobs.c.document["agent"].as_string()
 
 
@@ -46,9 +49,15 @@ class SqlUndertakings:
         """Give the process that carries a workflow out; the workflow engine makes its tables when it first runs."""
         if not sa.inspect(self._connection).has_table(_WORKFLOWS.name):
             return None
-        mine = sa.select(_WORKFLOWS.c.executor_id).where(_WORKFLOWS.c.workflow_uuid == workflow).scalar_subquery()
-        query = sa.select(tables.executors).where(tables.executors.c.id == mine)
-        row = self._connection.execute(query).one_or_none()
+        columns = sa.select(_WORKFLOWS.c.executor_id, _WORKFLOWS.c.status)
+        mine = self._connection.execute(columns.where(_WORKFLOWS.c.workflow_uuid == workflow)).one_or_none()
+        if mine is None:
+            return None
+        if mine.status not in _GOING:
+            return Executor(host="", pid=LEFT, seen_at=datetime.fromtimestamp(0, UTC), ended=True)
+        row = self._connection.execute(
+            sa.select(tables.executors).where(tables.executors.c.id == mine.executor_id)
+        ).one_or_none()
         return None if row is None else Executor(host=row.host, pid=row.pid, seen_at=row.seen_at)
 
 

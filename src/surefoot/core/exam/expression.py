@@ -12,7 +12,7 @@ MOST_STEPS = 20_000
 _COUNTED = re.compile(r"\{([0-9]*)(?:,([0-9]*))?\}")
 _SET = re.compile(r"\[\^?\]?(?:[^\]\\]|\\.)*\]?", re.DOTALL)
 _NOTE = re.compile(r"\(\?#[^)]*\)?")
-_SPREAD = re.compile(r"\(\?[a-zA-Z]*x")
+_SPREAD = re.compile(r"\(\?[a-zA-Z0-9-]*x")
 
 
 def too_large(pattern: str) -> bool:
@@ -53,5 +53,5 @@ def _of_all(pattern: str) -> int:
 
 
 def _times(counted: re.Match[str]) -> int:
-    """The larger of the two numbers; of very long ones the beginning is enough."""
-    return max(1, *(int((number or "0")[:9]) for number in counted.groups()))
+    """The larger of the two numbers; of very long ones the beginning is enough, without zeros."""
+    return max(1, *(int((number or "").lstrip("0")[:9] or "0") for number in counted.groups()))
