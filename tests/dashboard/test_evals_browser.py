@@ -102,7 +102,7 @@ def test_an_operator_cancels_a_run_by_keyboard_only_with_a_reason(window: Callab
     press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Cancel it"
     press("Enter")
-    olga.until("document.body.textContent.includes('What finished is kept.')")
+    olga.until("document.body.textContent.includes('Cancelled. What finished is kept.')")
     assert desk.see(lambda tx: tx.evals.run("run-going")).state == "cancelling"
     assert not olga.wrong
 

@@ -49,7 +49,7 @@ def test_each_kind_of_work_stands_there_with_its_state_and_what_it_spent(desk: P
     }  # fmt: skip
     going = found["run-going"]
     assert (going["work"]["done"], going["work"]["planned"]) == (71, 180)
-    assert going["per_minute"] == pytest.approx(71 / 4, rel=0.6)
+    assert 2 < going["per_minute"] < 30, "71 answers since four minutes before the store was made"
     assert going["left"].startswith("about ")
     assert going["budget"] == "$0.22 of $1.50"
     assert going["href"] == "/evals/run-going"
