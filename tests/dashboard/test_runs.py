@@ -141,9 +141,12 @@ def test_a_tick_whose_worker_died_is_shown_so(desk: Place) -> None:
     connection = desk.app.store.engine.connect() if hasattr(desk.app.store, "engine") else None
     assert connection is not None
     with connection:
-        connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS workflow_status (workflow_uuid TEXT, executor_id TEXT)")
         connection.exec_driver_sql(
-            "INSERT INTO workflow_status (workflow_uuid, executor_id) VALUES (?, 'dead-one')", (f"tick:{AGENT}:2",)
+            "CREATE TABLE IF NOT EXISTS workflow_status (workflow_uuid TEXT, executor_id TEXT, status TEXT)"
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO workflow_status (workflow_uuid, executor_id, status) VALUES (?, 'dead-one', 'PENDING')",
+            (f"tick:{AGENT}:2",),
         )
         connection.commit()
     assert by_id(desk)[f"{AGENT}/tick-2"]["work"]["state"] == "stale"
